@@ -1,0 +1,136 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The settings of every room; CONTRIBUTING.md says why each is on.
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .treatWarning("DeprecatedDeclaration", as: .warning),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: house)
+}
+
+let collections = "swift-collections"
+let nio = "swift-nio"
+
+let package = Package(
+    name: "DistriC",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "DistriC", targets: ["DistriC"]),
+        .executable(name: "distric", targets: ["distric"]),
+        .executable(name: "distric-bench", targets: ["distric-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        // C
+        .target(name: "CChecksum"),
+        // Floor 0, quiet
+        room("Primitives", ["CChecksum", .product(name: "DequeModule", package: collections)]),
+        room("Text", ["Primitives"]),
+        // Floor 1, quiet
+        room("Wire", ["Primitives", "CChecksum"]),
+        room("Raft", ["Primitives"]),
+        room("CEL", ["Primitives", "Text"]),
+        room("Rules", ["Primitives", "Text", "CEL"]),
+        room("Workflows", ["Primitives", "Text", "CEL"]),
+        room("Contract", ["Primitives"]),
+        // Floor 2
+        room("Definitions", ["Primitives", "Text", "Yams", "TOMLKit"]),
+        room("Observability", ["Primitives", "Text", .product(name: "Logging", package: "swift-log")]),
+        room("Storage", ["Primitives", "CChecksum", "Observability"]),
+        // Floor 3
+        room("Cluster", ["Primitives", "Observability", "Wire", "Raft", "Storage"]),
+        // Floor 4
+        room(
+            "Coordinator",
+            [
+                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Cluster",
+                .product(name: "HashTreeCollections", package: collections),
+                .product(name: "HeapModule", package: collections),
+                .product(name: "DequeModule", package: collections),
+            ]),
+        room(
+            "Worker",
+            [
+                "Primitives", "Text", "Wire", "Observability", "Storage", "Cluster",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "NIOHTTP1", package: nio),
+            ]),
+        // Floor 5
+        room(
+            "API",
+            [
+                "Primitives", "Text", "Definitions", "Contract", "Wire", "Raft", "Observability", "Cluster",
+                "Coordinator", "Rules", "Workflows",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        // Floor 6
+        room(
+            "DistriC",
+            [
+                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Contract", "Definitions", "Observability",
+                "Storage", "Raft", "Cluster", "Coordinator", "Worker", "API",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        // Sides
+        room("Simulation", ["Primitives", "Text", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Coordinator"]),
+        room("Offline", ["Primitives", "Text", "Definitions", "Rules", "Workflows", "Storage"]),
+        room(
+            "Operator",
+            [
+                "Primitives", "Text", "Definitions", "Contract",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: nio),
+                .product(name: "NIOHTTP1", package: nio),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        // Doors
+        .executableTarget(
+            name: "distric",
+            dependencies: [
+                "Primitives", "Text", "DistriC", "Operator", "Offline", "Worker",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/Command",
+            swiftSettings: house),
+        .executableTarget(
+            name: "distric-bench",
+            dependencies: [
+                "Primitives", "Text", "Wire", "Storage", "Coordinator", "Workflows", "DistriC", "Cluster", "Rules",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/Benchmark",
+            swiftSettings: house),
+        // Tests
+        tests("HouseRulesTests", []),
+    ]
+)

@@ -1,0 +1,47 @@
+/// The house: which modules each room may import. Floors 0 and 1 are quiet.
+let allowedImports: [String: Set<String>] = [
+    "Primitives": ["CChecksum", "DequeModule"],
+    "Text": ["Primitives"],
+    "Wire": ["Primitives", "CChecksum", "NIOCore"],
+    "Raft": ["Primitives"],
+    "CEL": ["Primitives", "Text"],
+    "Rules": ["Primitives", "Text", "CEL"],
+    "Workflows": ["Primitives", "Text", "CEL"],
+    "Contract": ["Primitives"],
+    "Definitions": ["Primitives", "Text", "Yams", "TOMLKit"],
+    "Observability": ["Primitives", "Text", "Logging", "Metrics", "Tracing"] + system,
+    "Storage": ["Primitives", "CChecksum", "Observability"] + system,
+    "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "NIOCore"] + system,
+    "Coordinator": [
+        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Cluster", "HashTreeCollections",
+        "HeapModule", "DequeModule",
+    ] + system,
+    "Worker": [
+        "Primitives", "Text", "Wire", "Observability", "Storage", "Cluster", "Subprocess", "SystemPackage", "AsyncHTTPClient", "NIOCore",
+        "NIOHTTP1",
+    ] + system,
+    "API": [
+        "Primitives", "Text", "Definitions", "Contract", "Wire", "Raft", "Observability", "Cluster", "Coordinator", "Rules", "Workflows",
+        "Hummingbird", "HTTPTypes", "NIOCore", "Logging",
+    ] + system,
+    "DistriC": [
+        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Contract", "Definitions", "Observability", "Storage", "Raft", "Cluster",
+        "Coordinator", "Worker", "API", "ServiceLifecycle", "Logging",
+    ] + system,
+    "Simulation": ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows", "Contract", "Storage", "Cluster", "Coordinator"],
+    "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
+    "Operator": [
+        "Primitives", "Text", "Definitions", "Contract", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "ArgumentParser",
+    ] + system,
+    "Command": ["Primitives", "Text", "DistriC", "Operator", "Offline", "Worker", "Simulation", "ArgumentParser"] + system,
+    "Benchmark": [
+        "Primitives", "Text", "Wire", "Storage", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC", "ArgumentParser",
+    ] + system,
+]
+
+/// What a room above floor 1 may take of the platform.
+let system: Set<String> = ["Foundation", "Glibc", "Synchronization", "Dispatch"]
+
+let quietRooms: Set<String> = ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows", "Contract"]
+
+func + (left: Set<String>, right: Set<String>) -> Set<String> { left.union(right) }
