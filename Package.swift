@@ -56,7 +56,6 @@ let package = Package(
         room("CEL", ["Primitives", "Text"]),
         room("Rules", ["Primitives", "Text", "CEL"]),
         room("Workflows", ["Primitives", "Text", "CEL"]),
-        room("Contract", ["Primitives"]),
         // Floor 2
         room("Definitions", ["Primitives", "Text", "Yams", "TOMLKit"]),
         room("Observability", ["Primitives", "Text", .product(name: "Logging", package: "swift-log")]),
@@ -85,9 +84,10 @@ let package = Package(
         room(
             "API",
             [
-                "Primitives", "Text", "Definitions", "Contract", "Wire", "Raft", "Observability", "Cluster",
+                "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Cluster",
                 "Coordinator", "Rules", "Workflows",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HashTreeCollections", package: collections),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: nio),
                 .product(name: "Logging", package: "swift-log"),
@@ -96,9 +96,10 @@ let package = Package(
         room(
             "DistriC",
             [
-                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Contract", "Definitions", "Observability",
+                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability",
                 "Storage", "Raft", "Cluster", "Coordinator", "Worker", "API",
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         // Sides
@@ -107,7 +108,7 @@ let package = Package(
         room(
             "Operator",
             [
-                "Primitives", "Text", "Definitions", "Contract",
+                "Primitives", "Text", "Definitions",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: nio),
                 .product(name: "NIOHTTP1", package: nio),

@@ -26,15 +26,15 @@ package struct Message: Equatable, Sendable {
     }
 
     /// An attribute, an extension, or `data`, by its top-level name; nil when the message has none.
-    package subscript(attribute: String) -> Value? {
-        switch attribute {
+    package subscript(attribute name: String) -> Value? {
+        switch name {
         case "data": data
         case "type": .string(type)
         case "id": .string(id)
         case "source": .string(source)
         case "time": time.isEmpty ? nil : .string(time)
         case "subject": subject.map(Value.string)
-        default: extensions[attribute]
+        default: extensions[name]
         }
     }
 

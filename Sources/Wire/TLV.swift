@@ -130,14 +130,20 @@ package struct TLVReader: Sendable {
     private let bytes: ArraySlice<UInt8>
     private let repeated: UInt64
     private let depth: Int
+    private let limit: Int
     private var position: Int
     private var seen: UInt64 = 0
     private var count = 0
 
-    /// - Parameter repeated: bit n set when tag n (below 64) may come more than once.
-    package init(_ bytes: ArraySlice<UInt8>, repeating repeated: UInt64 = 0) { self.init(bytes, repeating: repeated, depth: 0) }
+    /// - Parameters:
+    ///   - repeated: bit n set when tag n (below 64) may come more than once.
+    ///   - limit: how many fields may come at most.
+    package init(_ bytes: ArraySlice<UInt8>, repeating repeated: UInt64 = 0, limit: Int = fieldLimit) {
+        self.init(bytes, repeating: repeated, depth: 0, limit: limit)
+    }
 
-    fileprivate init(_ bytes: ArraySlice<UInt8>, repeating repeated: UInt64, depth: Int) {
+    fileprivate init(_ bytes: ArraySlice<UInt8>, repeating repeated: UInt64, depth: Int, limit: Int = fieldLimit) {
+        self.limit = limit
         self.bytes = bytes
         self.repeated = repeated
         self.depth = depth
@@ -160,7 +166,7 @@ package struct TLVReader: Sendable {
 
     private mutating func note(_ tag: UInt16) throws(WireError) {
         count += 1
-        guard count <= Self.fieldLimit else { throw .tooManyFields(limit: Self.fieldLimit, at: position) }
+        guard count <= limit else { throw .tooManyFields(limit: limit, at: position) }
         guard tag < 64 else { return }
         let bit: UInt64 = 1 << UInt64(tag)
         guard seen & bit == 0 || repeated & bit != 0 else { throw .duplicateField(tag: tag, at: position) }

@@ -37,48 +37,18 @@ package struct TaskAssignment: Equatable, Sendable {
     }
 }
 
-/// Why an attempt did not succeed.
-package struct TaskError: Equatable, Sendable {
-    /// A stable word: `exit_code`, `signal`, `http_status`, `timeout`, `template_error`, `not_allowed`, ...
-    package var type: String
-    package var message: String
-    /// HTTP status or exit code, when there is one.
-    package var status: Int?
-
-    package init(type: String, message: String, status: Int? = nil) {
-        self.type = type
-        self.message = message
-        self.status = status
-    }
-
-    package var value: Value {
-        .object(["type": .string(type), "message": .string(message), "status": status.map { Value($0) }])
-    }
-}
-
 /// How an attempt ended, as its worker saw it (message type 0x3002).
 package struct TaskReport: Equatable, Sendable {
-    package enum Outcome: Equatable, Sendable {
-        case succeeded(Value)
-        case failed(TaskError)
-        case timedOut(TaskError)
-        case cancelled
-        /// It began, and nobody knows how it ended.
-        case lost
-        /// It never began: another attempt is free.
-        case neverStarted
-    }
-
     package var run: RunID
     package var task: String
     package var attempt: Int
     package var fence: Fence
-    package var outcome: Outcome
+    package var outcome: AttemptOutcome
     package var startedAt: ClusterTime
     package var endedAt: ClusterTime
 
     package init(
-        run: RunID, task: String, attempt: Int, fence: Fence, outcome: Outcome, startedAt: ClusterTime, endedAt: ClusterTime
+        run: RunID, task: String, attempt: Int, fence: Fence, outcome: AttemptOutcome, startedAt: ClusterTime, endedAt: ClusterTime
     ) {
         self.run = run
         self.task = task

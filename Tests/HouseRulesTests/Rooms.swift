@@ -7,7 +7,6 @@ let allowedImports: [String: Set<String>] = [
     "CEL": ["Primitives", "Text"],
     "Rules": ["Primitives", "Text", "CEL"],
     "Workflows": ["Primitives", "Text", "CEL"],
-    "Contract": ["Primitives"],
     "Definitions": ["Primitives", "Text", "Yams", "TOMLKit"],
     "Observability": ["Primitives", "Text", "Logging", "Metrics", "Tracing"] + system,
     "Storage": ["Primitives", "CChecksum", "Observability"] + system,
@@ -21,17 +20,17 @@ let allowedImports: [String: Set<String>] = [
         "NIOHTTP1",
     ] + system,
     "API": [
-        "Primitives", "Text", "Definitions", "Contract", "Wire", "Raft", "Observability", "Cluster", "Coordinator", "Rules", "Workflows",
-        "Hummingbird", "HTTPTypes", "NIOCore", "Logging",
+        "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Cluster", "Coordinator", "Rules", "Workflows",
+        "Hummingbird", "HTTPTypes", "NIOCore", "Logging", "HashTreeCollections",
     ] + system,
     "DistriC": [
-        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Contract", "Definitions", "Observability", "Storage", "Raft", "Cluster",
-        "Coordinator", "Worker", "API", "ServiceLifecycle", "Logging",
+        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Raft", "Cluster",
+        "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging",
     ] + system,
-    "Simulation": ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows", "Contract", "Storage", "Cluster", "Coordinator"],
+    "Simulation": ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows", "Storage", "Cluster", "Coordinator"],
     "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
     "Operator": [
-        "Primitives", "Text", "Definitions", "Contract", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "ArgumentParser",
+        "Primitives", "Text", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "ArgumentParser",
     ] + system,
     "Command": ["Primitives", "Text", "DistriC", "Operator", "Offline", "Worker", "Simulation", "ArgumentParser"] + system,
     "Benchmark": [
@@ -42,6 +41,6 @@ let allowedImports: [String: Set<String>] = [
 /// What a room above floor 1 may take of the platform.
 let system: Set<String> = ["Foundation", "Glibc", "Synchronization", "Dispatch"]
 
-let quietRooms: Set<String> = ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows", "Contract"]
+let quietRooms: Set<String> = ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows"]
 
 func + (left: Set<String>, right: Set<String>) -> Set<String> { left.union(right) }

@@ -1,0 +1,133 @@
+import Foundation
+import Glibc
+import HTTPTypes
+import Hummingbird
+package import Logging
+import NIOCore
+import Observability
+import Primitives
+
+/// What is known of one request.
+struct NodeRequestContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    /// The span that the request's work belongs to.
+    var trace: TraceContext?
+
+    init(source: ApplicationRequestContextSource) { coreContext = .init(source: source) }
+
+    /// A path parameter, percent-decoded.
+    func parameter(_ name: String) throws -> String {
+        let text = try parameters.require(name)
+        guard let decoded = text.removingPercentEncoding else {
+            throw Problem.badRequest("invalid_path", "'\(name)' is not percent-encoded UTF-8")
+        }
+        return decoded
+    }
+}
+
+/// The front door: every route of a node over HTTP/1.1.
+package enum HTTPServer {
+    /// Why the door could not be opened.
+    package struct Failure: Error, Equatable, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// Serves until the surrounding service group shuts down.
+    package static func run(
+        info: NodeInfo, host: String, port: Int, logger: Logger, didBind: @escaping @Sendable (Int) async -> Void
+    ) async throws {
+        do {
+            try await application(info: info, host: host, port: port, logger: logger, didBind: didBind).run()
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw Failure(
+                description:
+                    "\(host):\(port) is in use by another program; stop it, or choose another --http address (port 0 takes a free one)")
+        } catch let error as IOError {
+            throw Failure(description: "cannot listen on \(host):\(port): \(error)")
+        }
+    }
+
+    private static func application(
+        info: NodeInfo, host: String, port: Int, logger: Logger, didBind: @escaping @Sendable (Int) async -> Void
+    ) -> some ApplicationProtocol {
+        let router = Router(context: NodeRequestContext.self)
+        router.add(middleware: RequestObservation(info: info))
+        let api = router.group("api/v1")
+        MessageRoutes(info: info).add(to: api)
+        DefinitionRoutes(info: info).add(to: api)
+        RunRoutes(info: info).add(to: api)
+        let node = NodeRoutes(info: info)
+        node.add(to: api)
+        node.addRoot(to: router)
+        return Application(
+            router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil, backlog: 4096),
+            onServerRunning: { channel in await didBind(channel.localAddress?.port ?? port) }, logger: logger)
+    }
+}
+
+/// Counts and times requests, opens their span, refuses what a browser page of another origin sends, and turns every error into a problem.
+struct RequestObservation: RouterMiddleware {
+    typealias Context = NodeRequestContext
+
+    private let info: NodeInfo
+    private let durations: Histogram
+    private let byClass: [Counter]
+
+    init(info: NodeInfo) {
+        self.info = info
+        let metrics = info.telemetry.metrics
+        durations = metrics.histogram("distric_http_request_duration_seconds", "Time to answer an HTTP request.")
+        byClass = (1...5).map { metrics.counter("distric_http_requests_total", "HTTP requests by class of status.", ["class": "\($0)xx"]) }
+    }
+
+    @concurrent
+    func handle(
+        _ request: Request, context: Context, next: @concurrent (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let began = info.telemetry.clock.now
+        var context = context
+        let incoming = info.telemetry.spans.context(traceparent: request.headers[.traceparent], tracestate: request.headers[.tracestate])
+        let isWork = request.method == .post
+        let span = isWork ? info.telemetry.spans.begin("\(request.method) \(request.uri.path)", in: incoming) : nil
+        context.trace = span?.context ?? (isWork ? incoming : nil)
+        var response: Response
+        do {
+            try refuseForeignOrigin(request)
+            response = try await next(request, context)
+        } catch let problem as Problem {
+            response = try problem.response(from: request, context: context)
+        } catch let error as HTTPError {
+            response = try translated(error, request).response(from: request, context: context)
+        } catch {
+            info.telemetry.logger("api").error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+            let problem = Problem(
+                status: .internalServerError, type: "internal", title: "Internal error", detail: "the node's log says more")
+            response = try problem.response(from: request, context: context)
+        }
+        if let trace = context.trace { response.headers[.traceparent] = trace.traceparent }
+        durations.observe(info.telemetry.clock.now.duration(since: began))
+        byClass[max(1, min(5, response.status.code / 100)) - 1].increment()
+        info.telemetry.spans.end(
+            span, error: response.status.code >= 500 ? response.status.reasonPhrase : nil, ["status": Value(response.status.code)])
+        return response
+    }
+
+    /// A node on loopback without keys trusts its machine, not the pages that a browser on it shows.
+    private func refuseForeignOrigin(_ request: Request) throws {
+        guard let origin = request.headers[.origin], let authority = request.head.authority else { return }
+        guard origin == "http://\(authority)" || origin == "https://\(authority)" else {
+            throw Problem(
+                status: .forbidden, type: "foreign_origin", title: "Forbidden", detail: "requests from pages of \(origin) are refused")
+        }
+    }
+
+    private func translated(_ error: HTTPError, _ request: Request) -> Problem {
+        switch error.status {
+        case .notFound: .notFound("no route \(request.method) \(request.uri.path)")
+        default:
+            Problem(
+                status: error.status, type: error.status == .contentTooLarge ? "payload_too_large" : "bad_request",
+                title: error.status.reasonPhrase, detail: error.body ?? error.status.reasonPhrase)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+import Coordinator
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Observability
+import Primitives
+import Text
+
+/// `/api/v1/messages`: the way in.
+struct MessageRoutes: Sendable {
+    static let batchBytes = 16 << 20
+    static let batchItems = 1000
+
+    let info: NodeInfo
+    private let reader: MessageReader
+    private let malformed: Counter
+
+    init(info: NodeInfo) {
+        self.info = info
+        reader = MessageReader(limit: info.payloadLimit)
+        malformed = info.coordinator.metrics.refused
+    }
+
+    func add(to router: RouterGroup<NodeRequestContext>) {
+        router.post("messages") { request, context in try await submit(request, context) }
+        router.get("messages") { request, _ in try list(request) }
+        router.get("messages/{id}") { request, context in try show(request, context) }
+    }
+
+    private func submit(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
+        let namespace = try request.namespace()
+        guard !request.isNDJSON else { return try await submitLines(request, context, namespace) }
+        let body = try await request.body(upTo: info.payloadLimit, "a message")
+        let message: Message
+        do throws(MessageProblem) {
+            message = try reader.read(body.readableBytesView, namespace: namespace, client: "http", makeID: newID)
+        } catch {
+            malformed.increment()
+            throw Self.problem(error)
+        }
+        let verdict = await info.coordinator.intake.submit([message], trace: context.trace)[0]
+        let value = Presentation.report(verdict, message)
+        switch verdict {
+        case .accepted:
+            return .json(value, status: .accepted, headers: [.location: "/api/v1/messages/\(escaped(message.id))?namespace=\(namespace)"])
+        case .unmatched: return .json(value)
+        case .busy(let why): throw Problem.busy(why)
+        }
+    }
+
+    private func newID() -> String { info.coordinator.intake.newID().description }
+
+    private func escaped(_ id: String) -> String {
+        id.utf8.reduce(into: "") { text, byte in
+            let isPlain =
+                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 95, 126].contains(byte)
+            text += isPlain ? String(UnicodeScalar(byte)) : "%" + hexadecimal(UInt64(byte), digits: 2).uppercased()
+        }
+    }
+
+    private static func problem(_ error: MessageProblem) -> Problem {
+        let status: HTTPResponse.Status = error.code == "payload_too_large" ? .contentTooLarge : .badRequest
+        return Problem(
+            status: status, type: error.code, title: "The message was not accepted", detail: error.detail,
+            errors: [.init(pointer: error.pointer, detail: error.detail)])
+    }
+
+    /// One status a line, in order: what is refused does not hold up the others.
+    private func submitLines(_ request: Request, _ context: NodeRequestContext, _ namespace: Namespace) async throws -> Response {
+        let body = try await request.body(upTo: Self.batchBytes, "a batch")
+        let lines = body.readableBytesView.split(separator: 0x0A).filter { line in
+            !line.allSatisfy { $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }
+        }
+        guard lines.count <= Self.batchItems else {
+            throw Problem.tooLarge(
+                "a batch may have at most \(Self.batchItems) messages, this one has \(lines.count); send several", limit: Self.batchItems)
+        }
+        guard !lines.isEmpty else { throw Problem.badRequest("empty_batch", "the batch holds no message") }
+        var items = [Value](repeating: .null, count: lines.count)
+        var messages: [Message] = []
+        var places: [Int] = []
+        for (place, line) in lines.enumerated() {
+            do throws(MessageProblem) {
+                messages.append(try reader.read(line, namespace: namespace, client: "http", makeID: newID))
+                places.append(place)
+            } catch {
+                malformed.increment()
+                let status = error.code == "payload_too_large" ? 413 : 400
+                items[place] = .object(["status": Value(status), "code": .string(error.code), "detail": .string(error.detail)])
+            }
+        }
+        let verdicts = await info.coordinator.intake.submit(messages, trace: context.trace)
+        if verdicts.count == lines.count, let first = verdicts.first, verdicts.allSatisfy(\.isBusy), case .busy(let why) = first {
+            throw Problem.busy(why)
+        }
+        for (number, verdict) in verdicts.enumerated() { items[places[number]] = Self.line(verdict, messages[number]) }
+        return .json(["items": .list(items)])
+    }
+
+    private static func line(_ verdict: Intake.Verdict, _ message: Message) -> Value {
+        guard case .map(let fields) = Presentation.report(verdict, message) else { return .null }
+        let status =
+            switch verdict {
+            case .accepted: 202
+            case .unmatched: 200
+            case .busy: 503
+            }
+        return .map(Fields([.init("status", Value(status))] + fields.members))
+    }
+
+    private func list(_ request: Request) throws -> Response {
+        let namespace = try request.namespaceFilter()
+        let cursor = try HistoryCursor.read(request)
+        let found = try info.coordinator.history.newest(.message, limit: try request.limit(), before: cursor) { item in
+            guard case .message(let accepted) = item else { return false }
+            return namespace.map { $0 == accepted.message.namespace } ?? true
+        }
+        let items = found.items.compactMap { item -> Value? in
+            guard case .message(let accepted) = item else { return nil }
+            return Presentation.message(accepted)
+        }
+        return info.list(items, next: found.next.map(HistoryCursor.text))
+    }
+
+    private func show(_ request: Request, _ context: NodeRequestContext) throws -> Response {
+        let id = try context.parameter("id")
+        guard let accepted = try info.coordinator.history.message(id, namespace: try request.namespace()) else {
+            if let message = info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) }) {
+                return .json(["id": .string(message.id), "matched": [], "runs": [], "durable": false, "message": message.value])
+            }
+            throw Problem.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
+        }
+        return .json(Presentation.message(accepted))
+    }
+}
+
+extension Intake.Verdict {
+    fileprivate var isBusy: Bool { if case .busy = self { true } else { false } }
+}
+
+/// Where a page of the history ends, as clients hand it back.
+enum HistoryCursor {
+    static func text(_ cursor: HistoryStore.Cursor) -> String { "\(cursor.segment)-\(cursor.offset)" }
+
+    static func read(_ request: Request) throws -> HistoryStore.Cursor? {
+        guard let text = request.uri.queryParameters["cursor"] else { return nil }
+        let parts = text.split(separator: "-").map(String.init)
+        guard parts.count == 2, let segment = UInt64(parts[0]), let offset = Int(parts[1]) else {
+            throw Problem.badRequest("invalid_cursor", "the cursor is not one that a list gave")
+        }
+        return HistoryStore.Cursor(segment: segment, offset: offset)
+    }
+}
+
+extension NodeInfo {
+    /// `{items, next, appliedIndex}`.
+    func list(_ items: [Value], next: String? = nil) -> Response {
+        let index = coordinator.loop.current.state.applied
+        return .json(
+            ["items": .list(items), "next": Value(next), "appliedIndex": Value(index.number)],
+            headers: [.appliedIndex: index.description, .districLeader: node.text])
+    }
+}

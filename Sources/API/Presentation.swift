@@ -1,0 +1,85 @@
+import Coordinator
+import Primitives
+import Rules
+import Wire
+import Workflows
+
+/// Runs, tasks and messages as the API shows them.
+enum Presentation {
+    static func run(_ run: WorkflowRun, withTasks: Bool) -> Value {
+        var states: [(String, Int)] = []
+        for state in TaskState.allCases {
+            let count = run.tasks.count { $0.state == state }
+            if count > 0 { states.append((state.rawValue, count)) }
+        }
+        let byState = Value.map(Fields(states.map { Fields.Member($0.0, Value($0.1)) }))
+        return .object([
+            "id": .string(run.id.description), "namespace": .string(run.namespace.text), "workflow": .string(run.workflow),
+            "version": run.version.map(Value.string), "definitionVersion": Value(run.definitionVersion),
+            "state": .string(run.state.rawValue),
+            "messageId": .string(run.message.id), "rule": .string(run.rule), "input": run.input, "output": run.output ?? .null,
+            "error": run.error?.value ?? .null, "createdAt": .string(run.createdAt.rfc3339), "endedAt": Value(run.endedAt?.rfc3339),
+            "durationMs": run.endedAt.map { .int($0.duration(since: run.createdAt).milliseconds) } ?? .null,
+            "retryOf": run.retryOf.map { .string($0.description) }, "traceId": run.trace.map { .string($0.traceID) },
+            "tasks": .object([
+                "total": Value(run.tasks.count), "byState": byState,
+                "items": withTasks ? .list(run.tasks.indices.map { task(run, $0) }) : nil,
+            ]),
+        ])
+    }
+
+    static func task(_ run: WorkflowRun, _ place: Int) -> Value {
+        let task = run.tasks[place]
+        return .object([
+            "id": .string("\(run.id).\(task.name)"), "run": .string(run.id.description), "task": .string(task.name),
+            "namespace": .string(run.namespace.text), "workflow": .string(run.workflow), "kind": .string(task.kind.rawValue),
+            "state": .string(task.state.rawValue), "blocked": blocked(task), "attempt": Value(task.attempts),
+            "failures": Value(task.failures),
+            "worker": Value(task.worker?.text), "fence": task.fence == .none ? .null : .string(task.fence.description),
+            "key": Value(task.key), "queuedAt": Value(task.readyAt?.rfc3339), "startedAt": Value(task.startedAt?.rfc3339),
+            "endedAt": Value(task.endedAt?.rfc3339), "dueAt": Value(task.dueAt?.rfc3339), "input": task.input ?? .null,
+            "output": task.output ?? .null, "error": task.error?.value ?? .null,
+        ])
+    }
+
+    /// Why a task does not go on by itself; null when it does or has ended.
+    private static func blocked(_ task: TaskRecord) -> Value {
+        let (reason, culprit): (String, String?) =
+            switch task.state {
+            case .pending: ("dependencies", nil)
+            case .queued: ("no_free_worker", nil)
+            case .waiting where task.kind == .wait: ("timer", task.dueAt?.rfc3339)
+            case .waiting: ("retry", task.dueAt?.rfc3339)
+            case .unknown: ("needs_operator", task.worker?.text)
+            case .leased, .succeeded, .failed, .timedOut, .cancelled, .skipped: ("", nil)
+            }
+        return reason.isEmpty ? .null : .object(["reason": .string(reason), "culprit": Value(culprit)])
+    }
+
+    static func message(_ accepted: AcceptedMessage) -> Value {
+        .object([
+            "id": .string(accepted.message.id), "namespace": .string(accepted.message.namespace.text),
+            "source": .string(accepted.message.source),
+            "type": .string(accepted.message.type), "subject": accepted.message.subject.map(Value.string),
+            "acceptedAt": .string(accepted.acceptedAt.rfc3339), "catalogVersion": Value(accepted.catalogVersion),
+            "matched": .list(accepted.matched.map(Value.string)), "runs": .list(accepted.runs.map { .string($0.description) }),
+            "message": accepted.message.value,
+        ])
+    }
+
+    static func report(_ verdict: Intake.Verdict, _ message: Message) -> Value {
+        switch verdict {
+        case .accepted(let version, let matched, let runs, let isDuplicate):
+            .object([
+                "messageId": .string(message.id), "catalogVersion": Value(version), "matched": .list(matched.map(Value.string)),
+                "runs": .list(runs.map { .string($0.description) }), "durable": true, "duplicate": .bool(isDuplicate),
+            ])
+        case .unmatched(let version):
+            .object([
+                "messageId": .string(message.id), "catalogVersion": Value(version), "matched": [], "runs": [], "durable": false,
+                "duplicate": false,
+            ])
+        case .busy(let why): .object(["messageId": .string(message.id), "code": "busy", "detail": .string(why)])
+        }
+    }
+}

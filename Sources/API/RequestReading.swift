@@ -1,0 +1,56 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Primitives
+
+extension Request {
+    /// `?namespace=` or the header `Distric-Namespace`; `default` when neither is there.
+    func namespace() throws -> Namespace {
+        let named = uri.queryParameters["namespace"].map(String.init) ?? headers[.districNamespace]
+        guard let named else { return .default }
+        do { return try Namespace(named) } catch { throw Problem.badRequest("invalid_namespace", error.description) }
+    }
+
+    /// Whether the caller asked for a namespace at all; lists show all of them when not.
+    func namespaceFilter() throws -> Namespace? {
+        uri.queryParameters["namespace"] == nil && headers[.districNamespace] == nil ? nil : try namespace()
+    }
+
+    func limit(default usual: Int = 50) throws -> Int {
+        guard let text = uri.queryParameters["limit"] else { return usual }
+        guard let number = Int(text), (1...1000).contains(number) else {
+            throw Problem.badRequest("invalid_limit", "limit must be 1 to 1000")
+        }
+        return number
+    }
+
+    /// The body, refused as soon as it exceeds `limit`.
+    func body(upTo limit: Int, _ what: String) async throws -> ByteBuffer {
+        if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit { throw Self.tooLarge(what, limit) }
+        do {
+            return try await body.collect(upTo: limit)
+        } catch is NIOTooManyBytesError {
+            throw Self.tooLarge(what, limit)
+        }
+    }
+
+    private static func tooLarge(_ what: String, _ limit: Int) -> Problem {
+        .tooLarge("\(what) may have at most \(limit) bytes; store large payloads elsewhere and send their URL and hash", limit: limit)
+    }
+
+    var isNDJSON: Bool { headers[.contentType]?.lowercased().hasPrefix("application/x-ndjson") == true }
+}
+
+extension HTTPField.Name {
+    static let districNamespace = checked("Distric-Namespace")
+    static let traceparent = checked("traceparent")
+    static let tracestate = checked("tracestate")
+    static let appliedIndex = checked("Distric-Applied-Index")
+    static let districLeader = checked("Distric-Leader")
+    static let lastEventID = checked("Last-Event-ID")
+
+    private static func checked(_ text: String) -> HTTPField.Name {
+        guard let name = HTTPField.Name(text) else { preconditionFailure("header name '\(text)'") }
+        return name
+    }
+}

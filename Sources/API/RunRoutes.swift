@@ -1,0 +1,187 @@
+import Cluster
+import Coordinator
+import HashTreeCollections
+import Hummingbird
+import NIOCore
+import Observability
+import Primitives
+import Text
+import Workflows
+
+/// `/api/v1/runs` and `/api/v1/tasks`: what is open, then what has ended.
+struct RunRoutes: Sendable {
+    let info: NodeInfo
+
+    func add(to router: RouterGroup<NodeRequestContext>) {
+        router.get("runs") { request, _ in try list(request) }
+        router.get("runs/{id}") { request, context in try await show(request, context) }
+        router.post("runs/{id}:cancel") { request, context in try await cancel(request, context) }
+        router.get("tasks") { request, _ in try listTasks(request) }
+        router.get("tasks/{id}") { _, context in try showTask(context) }
+        router.post("tasks/{id}:resolve") { request, context in try await resolve(request, context) }
+        router.get("tasks/{id}/attempts/{n}/log") { _, context in try log(context) }
+    }
+
+    private struct Filter {
+        var namespace: Namespace?
+        var states: Set<String>?
+        var workflow: String?
+
+        init(_ request: Request) throws {
+            namespace = try request.namespaceFilter()
+            let parameters = request.uri.queryParameters
+            workflow = parameters["workflow"].map(String.init)
+            guard let text = parameters["state"] ?? parameters["status"] else { return }
+            states = Set(text.split(separator: ",").map(String.init))
+            let known = WorkflowRun.State.allCases.map(\.rawValue) + TaskState.allCases.map(\.rawValue)
+            for state in states ?? [] where !known.contains(state) {
+                let meant = suggestion(for: state, among: known).map { "; did you mean '\($0)'?" } ?? ""
+                throw Problem.badRequest("invalid_state", "no state '\(state)'\(meant)")
+            }
+        }
+
+        func keeps(_ run: WorkflowRun) -> Bool {
+            (namespace.map { $0 == run.namespace } ?? true) && (workflow.map { sameBytes($0, run.workflow) } ?? true)
+        }
+
+        func keeps(state: String) -> Bool { states?.contains(state) ?? true }
+    }
+
+    private func list(_ request: Request) throws -> Response {
+        let filter = try Filter(request)
+        let limit = try request.limit()
+        let cursor = try HistoryCursor.read(request)
+        var items: [Value] = []
+        if cursor == nil {
+            let open = info.coordinator.loop.current.state.runs
+            for id in open.keys.sorted(by: >) {
+                guard items.count < limit else { break }
+                guard let run = open[id]?.run, filter.keeps(run), filter.keeps(state: run.state.rawValue) else { continue }
+                items.append(Presentation.run(run, withTasks: false))
+            }
+        }
+        let ended = try info.coordinator.history.newest(.run, limit: limit - items.count, before: cursor) { item in
+            guard case .run(let run) = item else { return false }
+            return filter.keeps(run) && filter.keeps(state: run.state.rawValue)
+        }
+        items += ended.items.compactMap { item in
+            guard case .run(let run) = item else { return nil }
+            return Presentation.run(run, withTasks: false)
+        }
+        return info.list(items, next: ended.next.map(HistoryCursor.text))
+    }
+
+    private func find(_ text: String) throws -> WorkflowRun {
+        guard let id = UUIDv7(text) else { throw Problem.badRequest("invalid_id", "'\(text.prefix(60))' is no run id") }
+        if let open = info.coordinator.loop.current.state.runs[id]?.run { return open }
+        guard let ended = try info.coordinator.history.run(id) else {
+            throw Problem.notFound("no run \(id); it may be older than the history that is kept")
+        }
+        return ended
+    }
+
+    /// `?wait=5s` waits for the run to end.
+    private func show(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
+        let id = try context.parameter("id")
+        var run = try find(id)
+        if let text = request.uri.queryParameters["wait"] {
+            guard let wait = Duration(text: String(text)), wait <= .seconds(60) else {
+                throw Problem.badRequest("invalid_wait", "wait is a duration up to 60s")
+            }
+            let end = info.telemetry.clock.now.advanced(by: wait)
+            while !run.state.isFinal, info.telemetry.clock.now < end {
+                try await Task.sleep(for: .milliseconds(50))
+                run = try find(id)
+            }
+        }
+        return .json(
+            Presentation.run(run, withTasks: true), headers: [.appliedIndex: info.coordinator.loop.current.state.applied.description])
+    }
+
+    private func cancel(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
+        let run = try find(try context.parameter("id"))
+        guard !run.state.isFinal else {
+            throw Problem(
+                status: .conflict, type: "conflict", title: "Conflict", detail: "run \(run.id) has ended as \(run.state.rawValue)")
+        }
+        return try await act(.cancel(run.id, reason: "cancelled by an operator"))
+    }
+
+    private func act(_ action: CoordinatorLoop.Request) async throws -> Response {
+        switch await info.coordinator.loop.ask([action])[0] {
+        case .done: return .json(["done": true])
+        case .notFound(let what): throw Problem.notFound(what)
+        case .conflict(let what): throw Problem(status: .conflict, type: "conflict", title: "Conflict", detail: what)
+        case .busy(let why): throw Problem.busy(why)
+        case .accepted, .activated, .rematch: throw Problem.busy("unexpected answer")
+        }
+    }
+
+    // MARK: Tasks
+
+    private func listTasks(_ request: Request) throws -> Response {
+        let filter = try Filter(request)
+        let limit = try request.limit()
+        var items: [Value] = []
+        func add(_ run: WorkflowRun) {
+            for place in run.tasks.indices where items.count < limit && filter.keeps(state: run.tasks[place].state.rawValue) {
+                items.append(Presentation.task(run, place))
+            }
+        }
+        let open = info.coordinator.loop.current.state.runs
+        for id in open.keys.sorted(by: >) where items.count < limit { if let run = open[id]?.run, filter.keeps(run) { add(run) } }
+        guard items.count < limit else { return info.list(items) }
+        let ended = try info.coordinator.history.newest(.run, limit: limit - items.count) { item in
+            guard case .run(let run) = item else { return false }
+            return filter.keeps(run) && run.tasks.contains { filter.keeps(state: $0.state.rawValue) }
+        }
+        for case .run(let run) in ended.items { add(run) }
+        return info.list(items)
+    }
+
+    private func place(_ context: NodeRequestContext) throws -> (WorkflowRun, Int) {
+        let id = try context.parameter("id")
+        let parts = id.split(separator: ".", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else { throw Problem.badRequest("invalid_id", "a task id is run.task, not '\(id.prefix(80))'") }
+        let run = try find(parts[0])
+        guard let place = run.tasks.firstIndex(where: { sameBytes($0.name, parts[1]) }) else {
+            let meant = suggestion(for: parts[1], among: run.tasks.map(\.name)).map { "; did you mean '\($0)'?" } ?? ""
+            throw Problem.notFound("run \(run.id) has no task '\(parts[1])'\(meant)")
+        }
+        return (run, place)
+    }
+
+    private func showTask(_ context: NodeRequestContext) throws -> Response {
+        let (run, place) = try place(context)
+        return .json(Presentation.task(run, place))
+    }
+
+    /// `{"as": "succeeded" | "failed" | "retry", "output": ..., "reason": ...}`.
+    private func resolve(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
+        let (run, place) = try place(context)
+        let body = try await request.body(upTo: info.payloadLimit, "a request")
+        guard let value = try? JSONScanner.parse(body.readableBytesView), let word = value["as"]?.string else {
+            throw Problem.badRequest("invalid_request", "expected {\"as\": \"succeeded\" | \"failed\" | \"retry\"}", pointer: "/as")
+        }
+        let verdict: WorkflowRun.Verdict
+        switch word {
+        case "succeeded": verdict = .succeeded(value["output"] ?? .null)
+        case "failed": verdict = .failed(value["reason"]?.string ?? "resolved as failed by an operator")
+        case "retry": verdict = .retry
+        default: throw Problem.badRequest("invalid_request", "'\(word)' is none of succeeded, failed, retry", pointer: "/as")
+        }
+        return try await act(.resolve(run.id, task: run.tasks[place].name, verdict))
+    }
+
+    private func log(_ context: NodeRequestContext) throws -> Response {
+        let (run, place) = try place(context)
+        let text = try context.parameter("n")
+        guard let attempt = Int(text), attempt > 0 else { throw Problem.badRequest("invalid_attempt", "'\(text)' is no attempt number") }
+        guard let bytes = info.worker?.log(run: run.id, task: run.tasks[place].name, attempt: attempt) else {
+            throw Problem.notFound(
+                "nothing is kept of attempt \(attempt) of task '\(run.tasks[place].name)'; it had \(run.tasks[place].attempts) attempts")
+        }
+        return Response(
+            status: .ok, headers: [.contentType: "text/plain; charset=utf-8"], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}

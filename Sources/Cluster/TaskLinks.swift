@@ -1,0 +1,49 @@
+package import Primitives
+package import Wire
+
+/// What a worker can hold at once.
+package struct WorkerCapacity: Equatable, Sendable {
+    /// Tasks that occupy it: processes and requests.
+    package var slots: Int
+    /// Tasks that only pass through.
+    package var light: Int
+
+    package init(slots: Int, light: Int = 1024) {
+        self.slots = slots
+        self.light = light
+    }
+}
+
+/// An assignment that a coordinator believes to be with a worker.
+package struct HeldAssignment: Equatable, Sendable {
+    package var run: RunID
+    package var task: String
+    package var attempt: Int
+    package var fence: Fence
+
+    package init(run: RunID, task: String, attempt: Int, fence: Fence) {
+        self.run = run
+        self.task = task
+        self.attempt = attempt
+        self.fence = fence
+    }
+}
+
+/// A worker as a coordinator reaches it. Calls return at once; results come back through a `ReportSink`.
+package protocol WorkerLink: Sendable {
+    var node: NodeID { get }
+    var capacity: WorkerCapacity { get }
+    func assign(_ assignments: [TaskAssignment])
+    func cancel(_ held: HeldAssignment)
+    /// The reports are in the log: the worker may forget them.
+    func committed(_ reports: [TaskReport])
+    /// After a coordinator's start: what became of assignments that its log shows as made. What still runs here is not in the answer.
+    func reconcile(_ held: [HeldAssignment]) -> [TaskReport]
+    /// What an attempt wrote; nil when nothing is kept of it.
+    func log(run: RunID, task: String, attempt: Int) -> [UInt8]?
+}
+
+/// Where workers report.
+package protocol ReportSink: Sendable {
+    func deliver(_ reports: [TaskReport])
+}

@@ -1,0 +1,285 @@
+package import Observability
+package import Primitives
+package import Storage
+import Synchronization
+package import Workflows
+
+/// What has ended, on this coordinator's disk: accepted messages and finished runs in files of 16 MiB, each with an index sorted by key
+/// once it is full. Nothing here is replicated by itself: every replica writes it while applying the same log, and replay skips what is stored.
+/// Memory does not grow with what is stored.
+package final class HistoryStore: Sendable {
+    package struct Settings: Equatable, Sendable {
+        package var segmentBytes = 16 << 20
+        /// The oldest files go when all of them exceed this.
+        package var retainedBytes = 2 << 30
+        /// ... or when their youngest record is older than this.
+        package var retainedAge = Duration.seconds(7 * 86_400)
+        package init() {}
+    }
+
+    struct Segment: Sendable {
+        var number: UInt64
+        var bytes: Int
+        var newest: ClusterTime
+    }
+
+    struct State {
+        var sealed: [Segment] = []
+        var active: Segment
+        var file: any DiskFile
+        /// Offsets in the active file, in the order written.
+        var offsets: [Int] = []
+        var places: [UUIDv7: Int] = [:]
+        var lastIndex: LogIndex
+        var buffer: [UInt8] = []
+    }
+
+    private let disk: any Disk
+    private let folder: String
+    private let settings: Settings
+    private let state: Mutex<State>
+    private let written: Counter
+
+    package init(disk: any Disk, folder: String, settings: Settings = Settings(), telemetry: Telemetry) throws(StorageError) {
+        self.disk = disk
+        self.folder = folder
+        self.settings = settings
+        try disk.makeFolder(folder)
+        let opened = try Self.open(disk, folder)
+        state = Mutex(opened)
+        written = telemetry.metrics.counter("distric_history_records_total", "Messages and runs written to the history.")
+        telemetry.metrics.computed(.gauge, "distric_history_bytes", "Bytes of the history on disk.") { [weak self] in
+            Double(self?.bytes ?? 0)
+        }
+    }
+
+    package var bytes: Int { state.withLock { state in state.sealed.reduce(state.active.bytes) { $0 + $1.bytes } } }
+
+    /// Records at or below this log index are stored.
+    package var lastIndex: LogIndex { state.withLock { $0.lastIndex } }
+
+    // MARK: Writing
+
+    /// Stores what one log entry gave. Items that are stored already (a replay) are skipped. Durable after `sync`.
+    package func append(_ items: [HistoryItem], index: LogIndex, time: ClusterTime) throws(StorageError) {
+        try locked { state throws(StorageError) in
+            guard index >= state.lastIndex else { return }
+            let isReplay = index == state.lastIndex
+            for item in items {
+                let record = HistoryRecord(item, index: index, time: time)
+                if isReplay, state.places[record.key] != nil { continue }
+                state.offsets.append(state.active.bytes + state.buffer.count)
+                state.places[record.key] = state.active.bytes + state.buffer.count
+                record.append(to: &state.buffer)
+                state.active.newest = max(state.active.newest, time)
+                written.increment()
+            }
+            state.lastIndex = max(state.lastIndex, index)
+        }
+    }
+
+    /// Hands what was appended to the system: it survives the end of the process.
+    package func flush() throws(StorageError) {
+        try locked { state throws(StorageError) in
+            try flush(&state)
+            if state.active.bytes >= settings.segmentBytes { try roll(&state) }
+        }
+    }
+
+    /// Makes everything durable: the log below it may then be dropped.
+    package func sync() throws(StorageError) {
+        try locked { state throws(StorageError) in
+            try flush(&state)
+            try state.file.sync()
+        }
+    }
+
+    private func locked(_ body: (inout State) throws(StorageError) -> Void) throws(StorageError) {
+        let result: Result<Void, StorageError> = state.withLock { state in
+            do throws(StorageError) { return .success(try body(&state)) } catch { return .failure(error) }
+        }
+        try result.get()
+    }
+
+    private func flush(_ state: inout State) throws(StorageError) {
+        guard !state.buffer.isEmpty else { return }
+        try state.file.write(state.buffer, at: state.active.bytes)
+        state.active.bytes += state.buffer.count
+        state.buffer.removeAll(keepingCapacity: true)
+    }
+
+    private func roll(_ state: inout State) throws(StorageError) {
+        try state.file.sync()
+        try disk.replace(
+            Self.path(folder, state.active.number, "index"),
+            with: HistoryIndex.encode(state.places, newest: state.active.newest, lastIndex: state.lastIndex))
+        state.file.close()
+        state.sealed.append(state.active)
+        let number = state.active.number + 1
+        state.file = try disk.open(Self.path(folder, number, "records"), create: true)
+        state.active = Segment(number: number, bytes: 0, newest: .zero)
+        state.offsets.removeAll(keepingCapacity: true)
+        state.places.removeAll(keepingCapacity: true)
+        try expire(&state)
+    }
+
+    private func expire(_ state: inout State) throws(StorageError) {
+        let now = state.sealed.last?.newest ?? .zero
+        while let oldest = state.sealed.first {
+            let total = state.sealed.reduce(0) { $0 + $1.bytes }
+            guard total > settings.retainedBytes || now.duration(since: oldest.newest) > settings.retainedAge else { return }
+            try disk.remove(Self.path(folder, oldest.number, "records"))
+            try disk.remove(Self.path(folder, oldest.number, "index"))
+            state.sealed.removeFirst()
+        }
+    }
+
+    // MARK: Reading
+
+    /// The run with this id; nil when it has not ended or is no longer kept.
+    package func run(_ id: RunID) throws(StorageError) -> WorkflowRun? {
+        guard let record = try find(id, .run), case .run(let run)? = try? record.item else { return nil }
+        return run
+    }
+
+    package func message(_ id: String, namespace: Namespace) throws(StorageError) -> AcceptedMessage? {
+        guard let record = try find(HistoryRecord.key(messageID: id, namespace: namespace), .message),
+            case .message(let accepted)? = try? record.item
+        else { return nil }
+        return accepted
+    }
+
+    private func find(_ key: UUIDv7, _ kind: HistoryRecord.Kind) throws(StorageError) -> HistoryRecord? {
+        let (active, place, sealed, buffered) = state.withLock { state -> (Segment, Int?, [Segment], HistoryRecord?) in
+            let place = state.places[key]
+            let buffered = place.flatMap { place in
+                place >= state.active.bytes ? state.buffer.withUnsafeBytes { HistoryRecord.read($0, at: place - state.active.bytes) } : nil
+            }
+            return (state.active, place, state.sealed, buffered)
+        }
+        if let buffered { return buffered }
+        if let place { return try read(active.number, at: place) }
+        for segment in sealed.reversed() {
+            let path = Self.path(folder, segment.number, "index")
+            guard disk.exists(path) else { continue }
+            let file = try disk.open(path, create: false)
+            defer { file.close() }
+            if let place = try HistoryIndex.find(key, in: file), let record = try read(segment.number, at: place), record.kind == kind {
+                return record
+            }
+        }
+        return nil
+    }
+
+    private func read(_ number: UInt64, at offset: Int) throws(StorageError) -> HistoryRecord? {
+        let path = Self.path(folder, number, "records")
+        guard disk.exists(path) else { return nil }
+        let file = try disk.open(path, create: false)
+        defer { file.close() }
+        let head = try file.read(at: offset, count: 64 << 10)
+        if let record = head.withUnsafeBytes({ HistoryRecord.read($0, at: 0) }) { return record }
+        return try file.read(at: offset, count: HistoryRecord.payloadLimit).withUnsafeBytes { HistoryRecord.read($0, at: 0) }
+    }
+
+    /// Where a listing goes on.
+    package struct Cursor: Equatable, Sendable {
+        package var segment: UInt64
+        package var offset: Int
+
+        package init(segment: UInt64, offset: Int) {
+            self.segment = segment
+            self.offset = offset
+        }
+    }
+
+    /// The newest records of a kind that `keep` wants, newest first, and where the next page begins (nil at the end). Looks at no
+    /// more than `scanLimit` records.
+    package func newest(
+        _ kind: HistoryRecord.Kind, limit: Int, before cursor: Cursor? = nil, scanLimit: Int = 50_000, keep: (HistoryItem) -> Bool
+    ) throws(StorageError) -> (items: [HistoryItem], next: Cursor?) {
+        try flush()
+        let (active, activeOffsets, sealed) = state.withLock { ($0.active, $0.offsets, $0.sealed) }
+        var found: [HistoryItem] = []
+        var scanned = 0
+        for segment in [active] + sealed.reversed() where segment.number <= cursor?.segment ?? .max {
+            guard let bytes = try disk.contents(of: Self.path(folder, segment.number, "records")) else { continue }
+            let offsets = segment.number == active.number ? activeOffsets : HistoryIndex.offsets(in: bytes)
+            let end = segment.number == cursor?.segment ? cursor?.offset ?? .max : .max
+            for offset in offsets.reversed() where offset < end {
+                guard found.count < limit, scanned < scanLimit else { return (found, Cursor(segment: segment.number, offset: offset + 1)) }
+                scanned += 1
+                guard let record = bytes.withUnsafeBytes({ HistoryRecord.read($0, at: offset) }), record.kind == kind,
+                    let item = try? record.item,
+                    keep(item)
+                else { continue }
+                found.append(item)
+            }
+        }
+        return (found, nil)
+    }
+
+    // MARK: Opening
+
+    private static func path(_ folder: String, _ number: UInt64, _ ending: String) -> String {
+        let digits = String(number)
+        return "\(folder)/\(String(repeating: "0", count: 12 - digits.utf8.count))\(digits).\(ending)"
+    }
+
+    private static func open(_ disk: any Disk, _ folder: String) throws(StorageError) -> State {
+        let numbers = try disk.list(folder).filter { $0.hasSuffix(".records") }.compactMap { UInt64($0.dropLast(8)) }.sorted()
+        var state = State(
+            active: Segment(number: numbers.last ?? 1, bytes: 0, newest: .zero),
+            file: try disk.open(path(folder, numbers.last ?? 1, "records"), create: true), lastIndex: .zero)
+        for number in numbers {
+            if number != numbers.last, let sealed = try sealed(disk, folder, number) {
+                state.sealed.append(sealed.segment)
+                state.lastIndex = max(state.lastIndex, sealed.lastIndex)
+            } else {
+                try scan(disk, folder, number, isLast: number == numbers.last, &state)
+            }
+        }
+        return state
+    }
+
+    /// A full file with its index: only the index is read.
+    private static func sealed(_ disk: any Disk, _ folder: String, _ number: UInt64) throws(StorageError) -> (
+        segment: Segment, lastIndex: LogIndex
+    )? {
+        guard disk.exists(path(folder, number, "index")) else { return nil }
+        let index = try disk.open(path(folder, number, "index"), create: false)
+        defer { index.close() }
+        guard let trailer = try HistoryIndex.trailer(of: index) else { return nil }
+        let records = try disk.open(path(folder, number, "records"), create: false)
+        defer { records.close() }
+        return (Segment(number: number, bytes: try records.size(), newest: trailer.newest), trailer.lastIndex)
+    }
+
+    /// Walks a file's records; the tail of the last one that is not whole is cut off: the log brings it again.
+    private static func scan(_ disk: any Disk, _ folder: String, _ number: UInt64, isLast: Bool, _ state: inout State) throws(StorageError)
+    {
+        let bytes = try disk.contents(of: path(folder, number, "records")) ?? []
+        var segment = Segment(number: number, bytes: 0, newest: .zero)
+        var places: [UUIDv7: Int] = [:]
+        for offset in HistoryIndex.offsets(in: bytes) {
+            guard let record = bytes.withUnsafeBytes({ HistoryRecord.read($0, at: offset) }) else { break }
+            segment.bytes = offset + HistoryRecord.headBytes + record.payload.count
+            segment.newest = max(segment.newest, record.time)
+            state.lastIndex = max(state.lastIndex, record.index)
+            places[record.key] = offset
+            if isLast { state.offsets.append(offset) }
+        }
+        if isLast {
+            (state.active, state.places) = (segment, places)
+            if bytes.count > segment.bytes { try state.file.truncate(to: segment.bytes) }
+        } else {
+            state.sealed.append(segment)
+            let index = HistoryIndex.encode(places, newest: segment.newest, lastIndex: state.lastIndex)
+            try disk.replace(path(folder, number, "index"), with: index)
+        }
+    }
+
+    package func close() {
+        try? sync()
+        state.withLock { $0.file.close() }
+    }
+}

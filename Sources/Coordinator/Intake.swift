@@ -1,0 +1,148 @@
+import CEL
+package import Observability
+package import Primitives
+import Rules
+import Synchronization
+import Text
+import Workflows
+
+/// The door for messages: matches each where it arrives against the catalog in force, begins its runs, and has all of it made durable.
+package final class Intake: Sendable {
+    package enum Verdict: Equatable, Sendable {
+        /// Durable, with its runs (none when the matched rules only observe).
+        case accepted(catalogVersion: UInt64, matched: [String], runs: [RunID], isDuplicate: Bool)
+        /// No rule of this catalog version holds for it; nothing was kept.
+        case unmatched(catalogVersion: UInt64)
+        /// Nothing was kept; try again.
+        case busy(String)
+    }
+
+    /// Messages that no rule matched, the newest kept for explanations.
+    package static let unmatchedKept = 1024
+    private static let rematchLimit = 100
+
+    private let loop: CoordinatorLoop
+    private let telemetry: Telemetry
+    private let metrics: CoordinatorMetrics
+    private let environment: [String: String]
+    private let generator: Mutex<SeededGenerator>
+    private let unmatched = Mutex<[Message]>([])
+
+    package init(loop: CoordinatorLoop, telemetry: Telemetry, metrics: CoordinatorMetrics, environment: [String: String], seed: UInt64) {
+        self.loop = loop
+        self.telemetry = telemetry
+        self.metrics = metrics
+        self.environment = environment
+        generator = Mutex(SeededGenerator(seed: seed))
+    }
+
+    package func newID() -> UUIDv7 { generator.withLock { UUIDv7(at: telemetry.clock.wall, using: &$0) } }
+
+    package var recentUnmatched: [Message] { unmatched.withLock { $0 } }
+
+    /// One verdict a message, in order; each is final before this returns.
+    package func submit(_ messages: [Message], trace: TraceContext?) async -> [Verdict] {
+        metrics.received.increment(by: messages.count)
+        var verdicts = [Verdict](repeating: .busy("the catalog keeps changing"), count: messages.count)
+        var open = Array(messages.indices)
+        for attempt in 0..<Self.rematchLimit where !open.isEmpty {
+            if attempt > 0 { try? await Task.sleep(for: .milliseconds(5)) }
+            open = await round(messages, open, trace, &verdicts)
+        }
+        count(verdicts)
+        return verdicts
+    }
+
+    /// Matches and proposes; returns the messages whose catalog changed meanwhile.
+    private func round(_ messages: [Message], _ open: [Int], _ trace: TraceContext?, _ verdicts: inout [Verdict]) async -> [Int] {
+        let catalog = loop.catalog
+        var places: [Int] = []
+        var submissions: [Planner.Submission] = []
+        for place in open {
+            let span = telemetry.spans.begin("rules.match", in: trace)
+            let began = telemetry.clock.now
+            let matches = catalog.rules.matches(messages[place])
+            metrics.evaluation.observe(telemetry.clock.now.duration(since: began))
+            telemetry.spans.end(span, ["matched": Value(matches.count)])
+            guard !matches.isEmpty else {
+                keep(messages[place])
+                verdicts[place] = .unmatched(catalogVersion: catalog.version)
+                continue
+            }
+            places.append(place)
+            submissions.append(
+                Planner.Submission(
+                    message: messages[place], catalogVersion: catalog.version, matched: matches.map(\.name),
+                    runs: runs(of: messages[place], matches, catalog, trace)))
+        }
+        let span = telemetry.spans.begin("raft.propose", in: trace)
+        let answers = await loop.ask(submissions.map { .submit($0) })
+        telemetry.spans.end(span, ["messages": Value(submissions.count)])
+        var again: [Int] = []
+        for (number, answer) in answers.enumerated() {
+            switch answer {
+            case .accepted(let runs, let isDuplicate):
+                verdicts[places[number]] = .accepted(
+                    catalogVersion: catalog.version, matched: submissions[number].matched, runs: runs, isDuplicate: isDuplicate)
+            case .rematch: again.append(places[number])
+            case .busy(let why), .conflict(let why), .notFound(let why): verdicts[places[number]] = .busy(why)
+            case .activated, .done: verdicts[places[number]] = .busy("unexpected answer")
+            }
+        }
+        return again
+    }
+
+    private func runs(of message: Message, _ matches: [RuleCatalog.Match], _ catalog: Catalog, _ trace: TraceContext?) -> [WorkflowRun] {
+        var runs: [WorkflowRun] = []
+        let wall = telemetry.clock.wall
+        for match in matches {
+            for action in match.actions {
+                guard let workflow = catalog.workflow(action.workflow, in: message.namespace) else { continue }
+                let (id, seed) = generator.withLock { (UUIDv7(at: wall, using: &$0), $0.next()) }
+                runs.append(begin(id, workflow, action, match.name, message, trace, wall, seed))
+            }
+        }
+        return runs
+    }
+
+    /// A run whose parameters cannot be made begins as cancelled, with the reason: it is recorded, not lost.
+    private func begin(
+        _ id: RunID, _ workflow: Catalog.Workflow, _ action: Rule.Action, _ rule: String, _ message: Message, _ trace: TraceContext?,
+        _ wall: ClusterTime,
+        _ seed: UInt64
+    ) -> WorkflowRun {
+        var params: Value?
+        var problem: String?
+        if let template = action.params {
+            do throws(Template.Problem) { params = try template.resolve(in: MessageScope(message)) } catch {
+                problem = "params\(error.pointer) of rule \(rule): \(error.error)"
+            }
+        }
+        var run = WorkflowRun(
+            id: id, definition: workflow.definition, definitionVersion: workflow.version, rule: rule, message: message, params: params,
+            timeout: action.timeout, retriesLeft: action.retry, retryOf: nil, trace: trace, now: wall)
+        var context = WorkflowRun.Context(
+            definition: workflow.definition, now: wall, generator: SeededGenerator(seed: seed), environment: environment)
+        _ = run.handle(problem.map { .cancel(reason: $0) } ?? .start, &context)
+        return run
+    }
+
+    private func keep(_ message: Message) {
+        unmatched.withLock { kept in
+            if kept.count >= Self.unmatchedKept { kept.removeFirst(Self.unmatchedKept / 8) }
+            kept.append(message)
+        }
+    }
+
+    private func count(_ verdicts: [Verdict]) {
+        for verdict in verdicts {
+            switch verdict {
+            case .accepted(_, _, let runs, let isDuplicate):
+                isDuplicate ? metrics.duplicates.increment() : metrics.accepted.increment()
+                if !isDuplicate { metrics.runsStarted.increment(by: runs.count) }
+            case .unmatched: metrics.unmatched.increment()
+            case .busy: metrics.refused.increment()
+            }
+        }
+    }
+}

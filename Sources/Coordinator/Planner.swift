@@ -1,0 +1,459 @@
+import HashTreeCollections
+package import Primitives
+package import Wire
+package import Workflows
+
+/// The leader's decisions as a value: it owns the state with all that is proposed but not yet committed, turns what comes in into
+/// commands, applies them at once by the same code that replicas use, and says what may be done when each is committed.
+package struct Planner {
+    /// Bounds of what is taken in; beyond them it refuses.
+    package struct Limits: Equatable, Sendable {
+        package var openRuns = 100_000
+        package var entryBytes = 1 << 20
+        package var stageBytes = 512 << 10
+        /// Entries between two digests.
+        package var digestEvery: UInt64 = 4096
+        package init() {}
+    }
+
+    /// A matched message with its runs begun, waiting for assignments and the log.
+    package struct Submission: Sendable {
+        package var message: Message
+        package var catalogVersion: UInt64
+        package var matched: [String]
+        package var runs: [WorkflowRun]
+
+        package init(message: Message, catalogVersion: UInt64, matched: [String], runs: [WorkflowRun]) {
+            self.message = message
+            self.catalogVersion = catalogVersion
+            self.matched = matched
+            self.runs = runs
+        }
+    }
+
+    package enum Input: Sendable {
+        case submit(Submission, token: Int)
+        case report(TaskReport)
+        case activate(Catalog, records: [DefinitionRecord], removed: [DefinitionKey], token: Int)
+        case resolve(RunID, task: String, WorkflowRun.Verdict, token: Int)
+        case cancel(RunID, reason: String, token: Int)
+        case join(NodeID, slots: Int, light: Int)
+    }
+
+    package enum Answer: Equatable, Sendable {
+        case accepted(runs: [RunID], duplicate: Bool)
+        /// The catalog changed since the message was matched: match again.
+        case rematch(UInt64)
+        case busy(String)
+        case activated(UInt64)
+        case done
+        case notFound(String)
+        case conflict(String)
+    }
+
+    /// An entry to propose, and the state once it is applied.
+    package struct Proposal: Sendable {
+        package var index: LogIndex
+        package var payload: [UInt8]
+        package var state: CoordinatorState
+        package var history: [HistoryItem]
+        package var catalog: Catalog?
+    }
+
+    /// What a batch of inputs caused. Everything in it waits until the entry at its index is committed.
+    package struct Output: Sendable {
+        package var proposals: [Proposal] = []
+        package var answers: [(index: LogIndex, token: Int, answer: Answer)] = []
+        package var dispatches: [(index: LogIndex, worker: NodeID, assignment: TaskAssignment)] = []
+        package var cancels: [(index: LogIndex, worker: NodeID, held: HeldTask)] = []
+        package var acknowledged: [(index: LogIndex, report: TaskReport, isFresh: Bool)] = []
+        package var notices: [(index: LogIndex, notice: Notice)] = []
+    }
+
+    /// An attempt that is to be stopped.
+    package struct HeldTask: Equatable, Sendable {
+        package var run: RunID
+        package var task: String
+        package var attempt: Int
+        package var fence: Fence
+    }
+
+    /// Something that people want to hear of.
+    package enum Notice: Equatable, Sendable {
+        case runEnded(WorkflowRun)
+        case taskFailed(run: RunID, task: String, attempt: Int, TaskError, willRetry: Bool)
+        case taskUnknown(run: RunID, task: String, attempt: Int)
+        case taskStarted(latency: Duration)
+        case catalogChanged(version: UInt64)
+    }
+
+    package let limits: Limits
+    package let term: Term
+    package private(set) var state: CoordinatorState
+    package private(set) var catalog: Catalog
+    package private(set) var placement = Placement()
+    package private(set) var ready = ReadyQueue()
+    private var timers = TimerIndex()
+    private var pinned: [PinnedKey: WorkflowDefinition] = [:]
+    private var generator: SeededGenerator
+    private let environment: [String: String]
+    private var sinceDigest: UInt64 = 0
+
+    private struct PinnedKey: Hashable {
+        var namespace: Namespace
+        var name: String
+        var version: UInt64
+    }
+
+    /// The entry that is being filled.
+    private var batch: CommandCodec.CommandBatch?
+    private var history = Applied()
+    private var newCatalog: Catalog?
+    private var wall: ClusterTime
+    private var output = Output()
+    private var lastAssignment: UInt64 = 0
+    /// The run of the last `step`, and the one that takes its place.
+    private var lastRun: WorkflowRun?
+    private var lastSuccessor: WorkflowRun?
+
+    /// - Parameter state: everything the log holds.
+    package init(
+        term: Term, state: CoordinatorState, catalog: Catalog, seed: UInt64, wall: ClusterTime, environment: [String: String] = [:],
+        limits: Limits = Limits()
+    ) {
+        self.term = term
+        self.state = state
+        self.catalog = catalog
+        self.limits = limits
+        self.environment = environment
+        self.wall = max(wall, state.time)
+        generator = SeededGenerator(seed: seed)
+        for id in state.runs.keys.sorted() { if let open = state.runs[id] { recall(open.run) } }
+    }
+
+    /// Queues and timers of a run that was open when this leader began. Its leases hold.
+    private mutating func recall(_ run: WorkflowRun) {
+        timers.set(run.id, run.nextTimer, now: wall)
+        for (place, task) in run.tasks.enumerated() where task.state == .queued { push(run, place) }
+    }
+
+    /// Assignments that the log shows as being with a worker.
+    package func leased(to worker: NodeID) -> [HeldTask] {
+        state.runs.keys.sorted().compactMap { state.runs[$0]?.run }.flatMap { run in
+            run.tasks.filter { $0.state == .leased && $0.worker == worker }.map {
+                HeldTask(run: run.id, task: $0.name, attempt: $0.attempts, fence: $0.fence)
+            }
+        }
+    }
+
+    package mutating func nextTimer() -> ClusterTime? { timers.next() }
+
+    /// Takes a batch in and plans it.
+    package mutating func handle(_ inputs: [Input], wall: ClusterTime, firesTimers: Bool = true) -> Output {
+        self.wall = max(wall, state.time)
+        output = Output()
+        for input in inputs { take(input) }
+        if firesTimers { fireTimers() }
+        assignReady()
+        closeEntry()
+        return output
+    }
+
+    private mutating func take(_ input: Input) {
+        switch input {
+        case .submit(let submission, let token): submit(submission, token)
+        case .report(let report): take(report)
+        case .activate(let catalog, let records, let removed, let token): activate(catalog, records, removed, token)
+        case .resolve(let run, let task, let verdict, let token): resolve(run, task, verdict, token)
+        case .cancel(let run, let reason, let token): cancel(run, reason, token)
+        case .join(let node, let slots, let light): join(node, slots, light)
+        }
+    }
+
+    private mutating func join(_ node: NodeID, _ slots: Int, _ light: Int) {
+        placement.join(node, slots: slots, light: light)
+        for held in state.runs.values {
+            for task in held.run.tasks where task.state == .leased && task.worker == node { placement.occupy(node, task.kind) }
+        }
+    }
+
+    // MARK: Messages
+
+    private mutating func submit(_ submission: Submission, _ token: Int) {
+        guard submission.catalogVersion == state.catalogVersion else { return answer(token, .rematch(state.catalogVersion), now: true) }
+        if let runs = state.dedup.runs(of: DedupWindow.key(submission.message, cluster: state.cluster)) {
+            return answer(token, .accepted(runs: runs, duplicate: true))
+        }
+        guard state.runs.count + submission.runs.count <= limits.openRuns else {
+            return answer(token, .busy("\(state.runs.count) runs are open, at most \(limits.openRuns) may be"), now: true)
+        }
+        var assigned: [(run: Int, task: Int, worker: NodeID)] = []
+        var runs = submission.runs
+        for index in runs.indices {
+            for task in runs[index].tasks.indices where runs[index].tasks[task].state == .queued {
+                guard let worker = placement.place(runs[index].tasks[task].kind) else { continue }
+                if lease(&runs[index], task, worker) { assigned.append((index, task, worker)) }
+            }
+        }
+        emit(
+            .submit(Submit(message: submission.message, catalogVersion: submission.catalogVersion, matched: submission.matched, runs: runs))
+        )
+        for run in runs { note(run, before: nil) }
+        for item in assigned { dispatch(runs[item.run], item.task, item.worker) }
+        answer(token, .accepted(runs: runs.map(\.id), duplicate: false))
+    }
+
+    /// Moves a queued task to a worker.
+    private mutating func lease(_ run: inout WorkflowRun, _ task: Int, _ worker: NodeID) -> Bool {
+        guard let definition = definition(of: run) else { return false }
+        let fence = Fence(term: term, assignment: nextAssignment())
+        var context = context(definition)
+        let effects = run.handle(.assigned(task: task, worker: worker, fence: fence), &context)
+        if case .refused? = effects.first {
+            placement.release(worker, run.tasks[task].kind)
+            return false
+        }
+        return true
+    }
+
+    private mutating func nextAssignment() -> UInt64 {
+        lastAssignment = max(lastAssignment, state.assignments) + 1
+        return lastAssignment
+    }
+
+    private mutating func dispatch(_ run: WorkflowRun, _ place: Int, _ worker: NodeID) {
+        guard let definition = definition(of: run) else { return }
+        let task = run.tasks[place]
+        output.dispatches.append(
+            (
+                state.applied, worker,
+                TaskAssignment(
+                    run: run.id, task: task.name, namespace: run.namespace, kind: task.kind.rawValue, attempt: task.attempts,
+                    fence: task.fence,
+                    key: task.key ?? "\(run.id)/\(task.name)", input: task.input ?? .null,
+                    timeout: definition.tasks[place].timeouts.attempt,
+                    journalsStart: task.kind.hasEffects && definition.tasks[place].onLost != .retry, trace: run.trace)
+            ))
+        if let since = task.readyAt { output.notices.append((state.applied, .taskStarted(latency: wall.duration(since: since)))) }
+    }
+
+    // MARK: Reports, time and operators
+
+    private mutating func take(_ report: TaskReport) {
+        guard let run = state.runs[report.run]?.run, let place = run.tasks.firstIndex(where: { sameBytes($0.name, report.task) }) else {
+            return output.acknowledged.append((state.applied, report, false))
+        }
+        let event = WorkflowRun.Event.reported(
+            task: place, fence: report.fence, report.outcome, startedAt: report.startedAt, endedAt: max(report.endedAt, report.startedAt))
+        let isFresh = step(run, event)
+        output.acknowledged.append((state.applied, report, isFresh))
+        guard isFresh, let task = lastRun?.tasks[place] else { return }
+        notice(task, run: report.run, report)
+    }
+
+    private mutating func notice(_ task: TaskRecord, run: RunID, _ report: TaskReport) {
+        switch report.outcome {
+        case .failed(let error), .timedOut(let error):
+            output.notices.append(
+                (state.applied, .taskFailed(run: run, task: task.name, attempt: report.attempt, error, willRetry: task.state == .waiting)))
+        case .lost where task.state == .unknown:
+            output.notices.append((state.applied, .taskUnknown(run: run, task: task.name, attempt: report.attempt)))
+        case .succeeded, .cancelled, .lost, .neverStarted: break
+        }
+    }
+
+    /// One step of one run, with the assignments it causes, as one command. False when the run refused the event.
+    @discardableResult
+    private mutating func step(_ old: WorkflowRun, _ event: WorkflowRun.Event) -> Bool {
+        guard let definition = definition(of: old) else { return false }
+        var run = old
+        var context = context(definition)
+        let effects = run.handle(event, &context)
+        generator = context.generator
+        if case .refused? = effects.first { return false }
+        var assigned: [(task: Int, worker: NodeID)] = []
+        for (place, task) in old.tasks.enumerated() where task.state == .leased && run.tasks[place].state != .leased {
+            if let worker = task.worker { placement.release(worker, task.kind) }
+        }
+        for case .enqueue(let task) in effects where run.tasks[task].state == .queued {
+            guard ready.first(takingSlot: run.tasks[task].kind.takesSlot) == nil, let worker = placement.place(run.tasks[task].kind) else {
+                continue
+            }
+            if lease(&run, task, worker) { assigned.append((task, worker)) }
+        }
+        emit(.settle(Settle(from: old, to: run, successor: successor(of: run, definition))))
+        note(run, before: old)
+        lastRun = run
+        for item in assigned { dispatch(run, item.task, item.worker) }
+        for case .cancelAttempt(let task, let worker, let fence) in effects {
+            let held = HeldTask(run: run.id, task: run.tasks[task].name, attempt: run.tasks[task].attempts, fence: fence)
+            output.cancels.append((state.applied, worker, held))
+        }
+        return true
+    }
+
+    /// A failed run that its rule lets run again: a new one, with the same message.
+    private mutating func successor(of run: WorkflowRun, _ definition: WorkflowDefinition) -> WorkflowRun? {
+        guard run.state == .failed || run.state == .timedOut, run.retriesLeft > 0 else { return nil }
+        var next = WorkflowRun(
+            id: UUIDv7(at: wall, using: &generator), definition: definition, definitionVersion: run.definitionVersion, rule: run.rule,
+            message: run.message, params: run.params, timeout: run.deadline.map { $0.duration(since: run.createdAt) },
+            retriesLeft: run.retriesLeft - 1, retryOf: run.id, trace: run.trace, now: wall)
+        var context = context(definition)
+        _ = next.handle(.start, &context)
+        return next
+    }
+
+    /// Keeps timers, queue and notices in step with a run that was just applied.
+    private mutating func note(_ run: WorkflowRun, before: WorkflowRun?) {
+        timers.set(run.id, run.nextTimer, now: wall)
+        if run.state.isFinal {
+            output.notices.append((state.applied, .runEnded(run)))
+            if let successor = lastSuccessor, successor.retryOf == run.id { note(successor, before: nil) }
+            return
+        }
+        for (place, task) in run.tasks.enumerated() where task.state == .queued {
+            if let before, before.tasks[place].state == .queued, before.tasks[place].failures == task.failures { continue }
+            push(run, place)
+        }
+    }
+
+    private mutating func push(_ run: WorkflowRun, _ place: Int) {
+        ready.push(.init(run: run.id, task: place, kind: run.tasks[place].kind, since: run.tasks[place].readyAt ?? wall))
+    }
+
+    private mutating func fireTimers() {
+        for id in timers.popDue(at: wall) {
+            guard let run = state.runs[id]?.run else { continue }
+            if let due = run.nextTimer, due <= wall {
+                if !step(run, .tick) { timers.set(id, run.nextTimer, now: wall) }
+            } else {
+                timers.set(id, run.nextTimer, now: wall)
+            }
+        }
+    }
+
+    /// Gives free places to those that wait longest.
+    private mutating func assignReady() {
+        for takesSlot in [false, true] {
+            while let item = ready.first(takingSlot: takesSlot) {
+                guard let old = state.runs[item.run]?.run, old.tasks[item.task].state == .queued else {
+                    ready.popFirst(takingSlot: takesSlot)
+                    continue
+                }
+                guard let worker = placement.place(item.kind) else { break }
+                ready.popFirst(takingSlot: takesSlot)
+                var run = old
+                guard lease(&run, item.task, worker) else { continue }
+                emit(.settle(Settle(from: old, to: run)))
+                timers.set(run.id, run.nextTimer, now: wall)
+                dispatch(run, item.task, worker)
+            }
+        }
+    }
+
+    private mutating func resolve(_ id: RunID, _ name: String, _ verdict: WorkflowRun.Verdict, _ token: Int) {
+        guard let run = state.runs[id]?.run else { return answer(token, .notFound("no open run \(id)"), now: true) }
+        guard let place = run.tasks.firstIndex(where: { sameBytes($0.name, name) }) else {
+            return answer(token, .notFound("run \(id) has no task '\(name)'"), now: true)
+        }
+        guard step(run, .resolved(task: place, verdict)) else {
+            return answer(token, .conflict("task '\(name)' is \(run.tasks[place].state.rawValue), not unknown"), now: true)
+        }
+        answer(token, .done)
+    }
+
+    private mutating func cancel(_ id: RunID, _ reason: String, _ token: Int) {
+        guard let run = state.runs[id]?.run else { return answer(token, .notFound("no open run \(id)"), now: true) }
+        step(run, .cancel(reason: reason))
+        answer(token, .done)
+    }
+
+    // MARK: The catalog
+
+    private mutating func activate(_ next: Catalog, _ records: [DefinitionRecord], _ removed: [DefinitionKey], _ token: Int) {
+        guard next.version == state.catalogVersion + 1 else {
+            return answer(token, .conflict("the catalog is at version \(state.catalogVersion) by now; read it again and repeat"), now: true)
+        }
+        let bytes = records.reduce(0) { $0 + $1.json.count }
+        guard bytes <= CoordinatorState.uploadLimit / 2 else {
+            return answer(token, .conflict("definitions of \(bytes) bytes are too large"), now: true)
+        }
+        var activate = Activate(expectedVersion: state.catalogVersion, upload: nil, definitions: records, removed: removed)
+        if bytes > limits.stageBytes {
+            activate.upload = stage(records)
+            activate.definitions = []
+        }
+        // Runs keep the definitions that they are pinned to; compiled ones are found again by version.
+        catalog = next
+        newCatalog = next
+        emit(.activate(activate))
+        output.notices.append((state.applied, .catalogChanged(version: next.version)))
+        answer(token, .activated(next.version))
+    }
+
+    private mutating func stage(_ records: [DefinitionRecord]) -> UUIDv7 {
+        let upload = UUIDv7(at: wall, using: &generator)
+        let bytes = DefinitionBundle.encode(records)
+        var offset = 0
+        while offset < bytes.count {
+            let piece = Array(bytes[offset..<min(bytes.count, offset + limits.stageBytes)])
+            emit(.stage(Stage(upload: upload, offset: UInt64(offset), bytes: piece)))
+            offset += piece.count
+        }
+        return upload
+    }
+
+    private mutating func definition(of run: WorkflowRun) -> WorkflowDefinition? {
+        if let current = catalog.workflow(run.workflow, in: run.namespace), current.version == run.definitionVersion {
+            return current.definition
+        }
+        let key = PinnedKey(namespace: run.namespace, name: run.workflow, version: run.definitionVersion)
+        if let known = pinned[key] { return known }
+        guard let record = state.definition(of: run), let compiled = Catalog.workflow(record) else { return nil }
+        if pinned.count >= 256 { pinned.removeAll() }
+        pinned[key] = compiled
+        return compiled
+    }
+
+    private mutating func context(_ definition: WorkflowDefinition) -> WorkflowRun.Context {
+        WorkflowRun.Context(definition: definition, now: wall, generator: SeededGenerator(seed: generator.next()), environment: environment)
+    }
+
+    // MARK: Entries
+
+    private mutating func emit(_ command: Command) {
+        lastSuccessor = if case .settle(let settle) = command { settle.successor } else { nil }
+        if batch == nil {
+            state.begin(state.applied.next, term: term, time: wall)
+            batch = CommandCodec.CommandBatch(time: state.time)
+        }
+        batch?.append(command)
+        do throws(DigestMismatch) {
+            try state.apply(command, into: &history)
+        } catch {
+            preconditionFailure("the leader's own digest: \(error)")
+        }
+        if let batch, batch.bytes.count >= limits.entryBytes { closeEntry() }
+    }
+
+    private mutating func closeEntry() {
+        guard batch != nil else { return }
+        sinceDigest += 1
+        if sinceDigest >= limits.digestEvery {
+            sinceDigest = 0
+            let digest = state.digest
+            batch?.append(.digest(digest))
+        }
+        guard let full = batch else { return }
+        batch = nil
+        output.proposals.append(
+            Proposal(index: state.applied, payload: full.bytes, state: state, history: history.history, catalog: newCatalog))
+        history = Applied()
+        newCatalog = nil
+    }
+
+    private mutating func answer(_ token: Int, _ answer: Answer, now: Bool = false) {
+        output.answers.append((now ? .zero : state.applied, token, answer))
+    }
+}

@@ -1,3 +1,0 @@
-import DequeModule
-import HashTreeCollections
-import HeapModule

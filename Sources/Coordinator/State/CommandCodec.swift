@@ -1,0 +1,277 @@
+package import Primitives
+package import Wire
+import Workflows
+
+/// One entry's commands as bytes: an envelope of kind `batch`, then each command with its own namespace and kind.
+package enum CommandCodec {
+    /// What this program writes and the most it reads.
+    package static let featureLevel: UInt16 = 1
+    private static let batchKind: UInt16 = 1
+
+    package static func encode(_ commands: [Command], time: ClusterTime) -> [UInt8] {
+        var batch = CommandBatch(time: time)
+        for command in commands { batch.append(command) }
+        return batch.bytes
+    }
+
+    package static func decode(_ payload: [UInt8]) throws(WireError) -> (time: ClusterTime, commands: [Command]) {
+        let (envelope, fields) = try LogEnvelope.decode(payload[...])
+        guard envelope.featureLevel <= featureLevel else {
+            throw .unsupportedFeatureLevel(envelope.featureLevel, supported: featureLevel)
+        }
+        guard envelope.kind == batchKind else { throw .unknownCommand(kind: envelope.kind) }
+        var reader = TLVReader(fields, repeating: 1 << 1)
+        var commands: [Command] = []
+        while let field = try reader.next() {
+            guard field.tag == 1 else { throw field.unknown }
+            commands.append(try command(field))
+        }
+        return (envelope.time, commands)
+    }
+
+    private static func command(_ field: TLVField) throws(WireError) -> Command {
+        var reader = try field.message()
+        var kind: UInt16?
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: _ = try part.string()
+            case 2: kind = try part.u16()
+            case 3:
+                switch try kind.required(2, of: "command") {
+                case 0x0010: return .submit(try Submit(part))
+                case 0x0011: return .settle(try Settle(part))
+                case 0x0020: return .stage(try Stage(part))
+                case 0x0021: return .activate(try Activate(part))
+                case 0x0030: return .digest(try digest(part))
+                case let other: throw .unknownCommand(kind: other)
+                }
+            default: throw part.unknown
+            }
+        }
+        throw .missingField(tag: 3, of: "command")
+    }
+
+    private static func digest(_ field: TLVField) throws(WireError) -> StateDigest {
+        var reader = try field.message()
+        var digest = StateDigest()
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: digest.high = try part.u64()
+            case 2: digest.low = try part.u64()
+            default: throw part.unknown
+            }
+        }
+        return digest
+    }
+
+    /// An entry that is being filled.
+    package struct CommandBatch: Sendable {
+        private var writer = TLVWriter(reserving: 4096)
+        package private(set) var count = 0
+
+        package init(time: ClusterTime) {
+            LogEnvelope(featureLevel: featureLevel, time: time, namespace: "", kind: batchKind).encode(into: &writer)
+        }
+
+        package var bytes: [UInt8] { writer.bytes }
+
+        package mutating func append(_ command: Command) {
+            count += 1
+            writer.message(1) { writer in
+                writer.string(1, command.namespace)
+                writer.u16(2, command.kind)
+                writer.message(3) { command.encode(into: &$0) }
+            }
+        }
+    }
+}
+
+extension Command {
+    fileprivate func encode(into writer: inout TLVWriter) {
+        switch self {
+        case .submit(let submit):
+            writer.message(1, submit.message)
+            writer.u64(2, submit.catalogVersion)
+            for rule in submit.matched { writer.string(3, rule) }
+            for run in submit.runs { writer.run(4, run) }
+        case .settle(let settle): settle.encode(into: &writer)
+        case .stage(let stage):
+            writer.id(1, stage.upload)
+            writer.u64(2, stage.offset)
+            writer.bytes(3, stage.bytes)
+        case .activate(let activate):
+            writer.u64(1, activate.expectedVersion)
+            writer.id(2, activate.upload)
+            for definition in activate.definitions { writer.definition(3, definition) }
+            for key in activate.removed { writer.message(4) { $0.definitionKey(key) } }
+        case .digest(let digest):
+            writer.u64(1, digest.high)
+            writer.u64(2, digest.low)
+        }
+    }
+}
+
+extension Submit {
+    fileprivate init(_ field: TLVField) throws(WireError) {
+        var reader = try field.message(repeating: 1 << 3 | 1 << 4)
+        var message: Message?
+        var version: UInt64?
+        (matched, runs) = ([], [])
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: message = try part.storedMessage()
+            case 2: version = try part.u64()
+            case 3: matched.append(try part.string())
+            case 4: runs.append(try part.run())
+            default: throw part.unknown
+            }
+        }
+        self.message = try message.required(1, of: "submit")
+        catalogVersion = try version.required(2, of: "submit")
+    }
+}
+
+extension Settle {
+    fileprivate func encode(into writer: inout TLVWriter) {
+        writer.string(1, namespace.text)
+        writer.id(2, run)
+        writer.u64(3, expectedRevision)
+        writer.u64(4, revision)
+        writer.string(5, state.rawValue)
+        writer.time(6, endedAt)
+        writer.value(7, output)
+        writer.error(8, error)
+        for change in tasks {
+            writer.message(9) { writer in
+                writer.u32(1, UInt32(change.place))
+                writer.task(2, change.record)
+            }
+        }
+        if let successor { writer.run(10, successor) }
+    }
+
+    fileprivate init(_ field: TLVField) throws(WireError) {
+        var reader = try field.message(repeating: 1 << 9)
+        var namespace: Namespace?
+        var run: RunID?
+        var state: WorkflowRun.State?
+        var tasks: [ChangedTask] = []
+        var numbers: (expected: UInt64, revision: UInt64) = (0, 0)
+        var rest: (endedAt: ClusterTime?, output: Value?, error: TaskError?, successor: WorkflowRun?)
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: namespace = try part.namespace()
+            case 2: run = try part.id()
+            case 3: numbers.expected = try part.u64()
+            case 4: numbers.revision = try part.u64()
+            case 5: state = try part.word(WorkflowRun.State.self)
+            case 6: rest.endedAt = try part.time()
+            case 7: rest.output = try part.value()
+            case 8: rest.error = try part.taskError()
+            case 9: tasks.append(try Self.change(part))
+            case 10: rest.successor = try part.run()
+            default: throw part.unknown
+            }
+        }
+        self.init(
+            namespace: try namespace.required(1, of: "settle"), run: try run.required(2, of: "settle"), expectedRevision: numbers.expected,
+            revision: numbers.revision, state: try state.required(5, of: "settle"), endedAt: rest.endedAt, output: rest.output,
+            error: rest.error,
+            tasks: tasks, successor: rest.successor)
+    }
+
+    private static func change(_ field: TLVField) throws(WireError) -> ChangedTask {
+        var reader = try field.message()
+        var place: Int?
+        var record: TaskRecord?
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: place = Int(try part.u32())
+            case 2: record = try part.task()
+            default: throw part.unknown
+            }
+        }
+        return ChangedTask(place: try place.required(1, of: "changed task"), record: try record.required(2, of: "changed task"))
+    }
+}
+
+extension Stage {
+    fileprivate init(_ field: TLVField) throws(WireError) {
+        var reader = try field.message()
+        var upload: UUIDv7?
+        (offset, bytes) = (0, [])
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: upload = try part.id()
+            case 2: offset = try part.u64()
+            case 3: bytes = try part.bytes()
+            default: throw part.unknown
+            }
+        }
+        self.upload = try upload.required(1, of: "stage")
+    }
+}
+
+extension Activate {
+    fileprivate init(_ field: TLVField) throws(WireError) {
+        var reader = try field.message(repeating: 1 << 3 | 1 << 4)
+        (expectedVersion, upload, definitions, removed) = (0, nil, [], [])
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: expectedVersion = try part.u64()
+            case 2: upload = try part.id()
+            case 3: definitions.append(try part.definition())
+            case 4: removed.append(try part.definitionKey())
+            default: throw part.unknown
+            }
+        }
+    }
+}
+
+extension TLVWriter {
+    mutating func definitionKey(_ key: DefinitionKey) {
+        string(1, key.kind)
+        string(2, key.namespace)
+        string(3, key.name)
+    }
+
+    package mutating func definition(_ tag: UInt16, _ record: DefinitionRecord) {
+        message(tag) { writer in
+            writer.message(1) { $0.definitionKey(record.key) }
+            writer.u64(2, record.version)
+            writer.bytes(3, record.json)
+        }
+    }
+}
+
+extension TLVField {
+    func definitionKey() throws(WireError) -> DefinitionKey {
+        var reader = try message()
+        var key = DefinitionKey(kind: "", namespace: "", name: "")
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: key.kind = try part.string()
+            case 2: key.namespace = try part.string()
+            case 3: key.name = try part.string()
+            default: throw part.unknown
+            }
+        }
+        return key
+    }
+
+    package func definition() throws(WireError) -> DefinitionRecord {
+        var reader = try message()
+        var key: DefinitionKey?
+        var version: UInt64 = 0
+        var json: [UInt8] = []
+        while let part = try reader.next() {
+            switch part.tag {
+            case 1: key = try part.definitionKey()
+            case 2: version = try part.u64()
+            case 3: json = try part.bytes()
+            default: throw part.unknown
+            }
+        }
+        return DefinitionRecord(key: try key.required(1, of: "definition"), version: version, json: json)
+    }
+}

@@ -1,0 +1,302 @@
+import API
+import Cluster
+import Coordinator
+import Foundation
+import Logging
+import Observability
+import Primitives
+import ServiceLifecycle
+import Storage
+import Synchronization
+import UnixSignals
+import Worker
+
+/// A node: recovers from its folder, then serves until it is told to stop.
+public final class Node: Sendable {
+    /// What the program calls itself.
+    public static let version = "0.1.0"
+
+    private let settings: Settings
+    private let folder: DataFolder
+    private let telemetry: Telemetry
+    private let coordinator: CoordinatorNode
+    private let worker: TaskRunner?
+    private let host: String
+    private let port: Int
+    private let startedAt: ClusterTime
+    private let logger: Logger
+
+    /// Opens the data folder and recovers; nothing listens yet.
+    ///
+    /// - Parameter guardProgram: a `distric` binary whose hidden entry starts `exec@1` tasks under limits; nil starts them without.
+    package init(settings: Settings, guardProgram: String?) throws(DistriCError) {
+        self.settings = settings
+        (host, port) = try Self.address(settings)
+        let clock = SystemClock()
+        let disk = FileDisk()
+        folder = try Self.storage { () throws(StorageError) in
+            var generator = SystemRandomNumberGenerator()
+            return try DataFolder.open(
+                Self.dataPath(settings), node: try Self.nodeID(settings), fallback: Self.hostID(), featureLevel: CommandCodec.featureLevel,
+                disk: disk
+            ) { UUIDv7(at: clock.wall, using: &generator) }
+        }
+        telemetry = try Self.telemetry(settings, folder, disk, clock)
+        logger = telemetry.logger("node")
+        startedAt = clock.wall
+        coordinator = try Self.coordinator(settings, folder, disk, telemetry)
+        guard settings.list("node.role").contains("worker") else {
+            worker = nil
+            return
+        }
+        worker = try Self.worker(settings, folder, disk, telemetry, guardProgram)
+    }
+
+    /// Opens the data folder and recovers; nothing listens yet.
+    ///
+    /// - Parameters:
+    ///   - settings: keys and values as `distric.toml` has them, lists separated by commas: `["node.data": "/var/lib/distric"]`.
+    ///   - guardProgram: the path of a `distric` binary, through which `exec@1` tasks are started under limits; nil starts them without.
+    public convenience init(settings: [String: String], guardProgram: String? = nil) throws(DistriCError) {
+        let flags = settings.sorted { $0.key < $1.key }.map { (key: $0.key, flag: $0.key, text: $0.value) }
+        try self.init(settings: try Settings(file: nil, environment: [:], flags: flags), guardProgram: guardProgram)
+    }
+
+    /// The id in the data folder.
+    public var id: String { folder.identity.node.text }
+
+    /// Serves until SIGTERM or SIGINT, or until the surrounding task is cancelled. `ready` gets the URL once everything answers.
+    public func run(ready: @escaping @Sendable (String) -> Void = { _ in }) async throws {
+        announceRecovery()
+        if let worker {
+            worker.connect(coordinator.loop)
+            coordinator.loop.join(worker)
+        }
+        telemetry.health.set("http", .down, reason: "not listening yet")
+        let serving = HTTPService(node: self, ready: ready)
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: HealthWatch(telemetry: telemetry, coordinator: coordinator, path: folder.path)),
+            .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
+        ]
+        if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
+        var configuration = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: telemetry.logger("lifecycle"))
+        configuration.maximumGracefulShutdownDuration = settings.duration("worker.grace") + .seconds(10)
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch let error as HTTPServer.Failure {
+            stop()
+            throw DistriCError(.unavailable, error.description)
+        } catch {
+            stop()
+            throw error
+        }
+        stop()
+    }
+
+    private func stop() {
+        telemetry.events.emit("node.stopped", subject: id, "node \(id) stops")
+        coordinator.stop()
+        logger.info("stopped")
+    }
+
+    private func announceRecovery() {
+        let recovery = coordinator.recovery
+        let text =
+            "recovered \(recovery.entries) log entries after snapshot \(recovery.snapshotIndex) in \(recovery.took.milliseconds) ms, \(recovery.openRuns) runs open"
+        logger.info("\(text)", metadata: ["node": "\(id)", "cluster": "\(folder.identity.cluster)"])
+        telemetry.events.emit("node.started", subject: id, text)
+        if let cut = recovery.cutAt {
+            telemetry.events.emit(
+                "raft.log_cut", subject: id, severity: .warning, "a tail that was never acknowledged was cut off the log at \(cut)")
+        }
+        telemetry.events.emit("raft.leader", subject: id, "\(id) leads term \(coordinator.raft.status.term)")
+    }
+
+    fileprivate func serve(ready: @escaping @Sendable (String) -> Void) async throws {
+        let info = NodeInfo(
+            node: folder.identity.node, cluster: folder.identity.cluster, version: Self.version, coordinator: coordinator, worker: worker,
+            telemetry: telemetry, payloadLimit: settings.bytes("intake.payload_bytes"), startedAt: startedAt,
+            settings: .list(settings.listing))
+        try await HTTPServer.run(info: info, host: host, port: port, logger: telemetry.logger("http")) { [telemetry, host, logger] port in
+            telemetry.health.set("http", .up)
+            let shown = host.contains(":") ? "[\(host)]" : host
+            logger.info("ready", metadata: ["url": "http://\(shown):\(port)"])
+            ready("http://\(shown):\(port)")
+        }
+        telemetry.events.close()
+    }
+}
+
+// MARK: Assembly
+
+extension Node {
+    private static func storage<T>(_ body: () throws(StorageError) -> T) throws(DistriCError) -> T {
+        do throws(StorageError) { return try body() } catch { throw DistriCError(error) }
+    }
+
+    /// The folder that the settings name, or the user's own.
+    package static func dataPath(_ settings: Settings) -> String {
+        let path = settings.text("node.data")
+        guard path.isEmpty else { return path }
+        let environment = ProcessInfo.processInfo.environment
+        let state = environment["XDG_STATE_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? (environment["HOME"] ?? "/tmp") + "/.local/state"
+        return state + "/distric/node"
+    }
+
+    private static func nodeID(_ settings: Settings) throws(StorageError) -> NodeID? {
+        let text = settings.text("node.id")
+        guard !text.isEmpty else { return nil }
+        do throws(IdentifierError) { return try NodeID(text) } catch {
+            throw .io(operation: "use node.id '\(text)' (\(error.rule)) for", path: dataPath(settings), errno: EINVAL)
+        }
+    }
+
+    /// The host's name, made to fit.
+    private static func hostID() -> NodeID {
+        let name = ProcessInfo.processInfo.hostName.lowercased().map {
+            $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "." || $0 == "-") ? $0 : "-"
+        }
+        guard let id = try? NodeID(String(String(name).prefix(63))) else { return fallbackID }
+        return id
+    }
+
+    private static var fallbackID: NodeID {
+        guard let id = try? NodeID("node") else { preconditionFailure("'node' is a node id") }
+        return id
+    }
+
+    private static func address(_ settings: Settings) throws(DistriCError) -> (String, Int) {
+        let text = settings.text("http.address")
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port) else {
+            throw DistriCError(.badConfiguration, "http.address = '\(text)': expected host:port")
+        }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        let isLoopback = host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        guard isLoopback || settings.flag("http.insecure") else {
+            throw DistriCError(
+                .badConfiguration,
+                "http.address = '\(text)' is reachable from other machines, and this node has no keys and no TLS: listen on 127.0.0.1, or start with --insecure if the network is yours alone"
+            )
+        }
+        return (host.isEmpty ? "127.0.0.1" : host, port)
+    }
+
+    private static func telemetry(_ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ clock: SystemClock) throws(DistriCError)
+        -> Telemetry
+    {
+        let node = folder.identity.node
+        let sink = LogSink()
+        let level = Logger.Level(rawValue: settings.text("log.level")) ?? .info
+        let first = try storage { () throws(StorageError) in try EventNumbers.reserve(disk, folder.path + "/event-numbers") }
+        let telemetry = Telemetry(
+            node: node, clock: clock, metrics: MetricsRegistry(),
+            spans: SpanStore(
+                node: node, clock: clock, seed: .random(in: 0...UInt64.max), tracesPerSecond: settings.whole("tracing.traces_per_second")),
+            events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock),
+            makeLogger: { label in Logger(label: label) { JSONLogHandler(label: $0, level: level, sink: sink, clock: clock) } })
+        NodeMetrics.register(telemetry, version: version, sink: sink)
+        return telemetry
+    }
+
+    private static func coordinator(_ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ telemetry: Telemetry)
+        throws(DistriCError) -> CoordinatorNode
+    {
+        var own = CoordinatorNode.Settings()
+        own.raft.segmentBytes = settings.bytes("raft.segment_bytes") / 8 * 8
+        own.raft.snapshotBytes = settings.bytes("raft.snapshot_bytes")
+        own.history.retainedBytes = settings.bytes("history.bytes")
+        own.history.retainedAge = settings.duration("history.age")
+        own.limits.openRuns = settings.whole("intake.max_open_runs")
+        own.dedupAge = settings.duration("dedup.age")
+        own.dedupKeys = settings.whole("dedup.keys")
+        own.environment = settings.table("workflows.env")
+        let chosen = own
+        return try storage { () throws(StorageError) in
+            try CoordinatorNode(folder: folder, disk: disk, settings: chosen, telemetry: telemetry, seed: .random(in: 0...UInt64.max))
+        }
+    }
+
+    private static func worker(
+        _ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ telemetry: Telemetry, _ guardProgram: String?
+    ) throws(DistriCError) -> TaskRunner {
+        var own = WorkerSettings()
+        own.capacity = WorkerCapacity(slots: settings.whole("worker.slots"))
+        own.allowExec = settings.list("worker.allow_exec")
+        own.allowHTTP = settings.list("worker.allow_http")
+        own.execPath = settings.text("worker.exec_path")
+        own.grace = settings.duration("worker.grace")
+        own.outputBytes = settings.bytes("intake.payload_bytes")
+        own.guardProgram = guardProgram
+        let chosen = own
+        return try storage { () throws(StorageError) in
+            try TaskRunner(node: folder.identity.node, folder: folder.path + "/worker", disk: disk, settings: chosen, telemetry: telemetry)
+        }
+    }
+}
+
+// MARK: Services
+
+private struct HTTPService: Service {
+    let node: Node
+    let ready: @Sendable (String) -> Void
+
+    @concurrent
+    func run() async throws { try await node.serve(ready: ready) }
+}
+
+/// Runs the worker; when the node is asked to stop, tasks that run get until the end of the grace.
+private struct WorkerService: Service {
+    let worker: TaskRunner
+    let grace: Duration
+
+    @concurrent
+    func run() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await worker.run() }
+            group.addTask { await untilShutdown() }
+            await group.next()
+            await worker.drain(for: grace)
+            worker.stop()
+            group.cancelAll()
+        }
+    }
+
+    private func untilShutdown() async { try? await gracefulShutdown() }
+}
+
+/// Looks after what fails slowly: the disk's free space, the log's thread.
+private struct HealthWatch: Service {
+    let telemetry: Telemetry
+    let coordinator: CoordinatorNode
+    let path: String
+
+    @concurrent
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            repeat { look() } while (try? await Task.sleep(for: .seconds(2))) != nil
+        }
+    }
+
+    private func look() {
+        let (free, total) = FileDisk().space(at: path)
+        let percent = total == 0 ? 100 : Double(free) * 100 / Double(total)
+        if percent < 10 {
+            let reason =
+                "\(String(format: "%.1f", percent)) % of the disk is free (\(free >> 20) MiB); below 10 % is too little for comfort"
+            if telemetry.health.set("disk", .degraded, reason: reason) {
+                telemetry.events.emit("disk.low", subject: path, severity: .warning, reason)
+            }
+        } else {
+            telemetry.health.set("disk", .up)
+        }
+        if let failure = coordinator.loop.storageFailure {
+            telemetry.health.set("storage", .down, reason: failure.description)
+        } else {
+            telemetry.health.set("storage", .up)
+        }
+        let role = coordinator.raft.status.role
+        telemetry.health.set("raft", role == "leader" ? .up : .down, reason: role == "leader" ? "" : "no leader")
+    }
+}

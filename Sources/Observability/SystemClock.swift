@@ -1,0 +1,19 @@
+import Glibc
+package import Primitives
+
+/// The machine's clocks.
+package struct SystemClock: NodeClock {
+    package init() {}
+
+    package var now: Instant {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    package var wall: ClusterTime {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return ClusterTime(milliseconds: UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000)
+    }
+}

@@ -1,0 +1,140 @@
+import Cluster
+import Observability
+import Primitives
+package import Storage
+import Synchronization
+import Text
+import Wire
+
+/// What a worker must know after a crash: which attempts began, and how those that ended did, until the coordinator has them in its log.
+/// A file of records `{length u32, CRC-32C u32, JSON}`, little-endian, written by one thread by groups.
+package final class Journal: Sendable {
+    /// One line of the journal.
+    enum Entry: Sendable {
+        case started(HeldAssignment)
+        case finished(TaskReport)
+        case forgotten([HeldAssignment])
+    }
+
+    private enum Work: Sendable {
+        case write(Entry)
+        case sync(Entry, CheckedContinuation<Bool, Never>)
+    }
+
+    struct Key: Hashable, Sendable {
+        var run: RunID
+        var task: String
+        var fence: Fence
+    }
+
+    private let work = Mailbox<Work>(limit: 65_536)
+    private let thread = Mutex<NamedThread?>(nil)
+    /// What the file held when it was opened.
+    let begun: Set<Key>
+    let ended: [Key: TaskReport]
+
+    package init(disk: any Disk, path: String) throws(StorageError) {
+        var begun: Set<Key> = []
+        var ended: [Key: TaskReport] = [:]
+        let bytes = try disk.contents(of: path) ?? []
+        for entry in JournalCodec.entries(in: bytes) {
+            switch entry {
+            case .started(let held): begun.insert(Key(held))
+            case .finished(let report): ended[Key(report)] = report
+            case .forgotten(let list):
+                for held in list {
+                    begun.remove(Key(held))
+                    ended[Key(held)] = nil
+                }
+            }
+        }
+        (self.begun, self.ended) = (begun, ended)
+        // Only what is still open goes on: a fresh file, in place of the old one at once.
+        var kept: [UInt8] = []
+        for key in begun.sorted(by: { $0.fence < $1.fence }) {
+            JournalCodec.append(.started(HeldAssignment(run: key.run, task: key.task, attempt: 0, fence: key.fence)), to: &kept)
+        }
+        for report in ended.values.sorted(by: { $0.fence < $1.fence }) { JournalCodec.append(.finished(report), to: &kept) }
+        try disk.makeFolder(parentFolder(of: path))
+        try disk.replace(path, with: kept)
+        let writer = JournalWriter(file: try disk.open(path, create: true), offset: kept.count, work: work)
+        thread.withLock { $0 = NamedThread("worker-journal") { writer.run() } }
+    }
+
+    /// Durable when it returns true; false when the disk refused.
+    func started(_ held: HeldAssignment) async -> Bool {
+        await withCheckedContinuation { continuation in
+            if !work.put(.sync(.started(held), continuation)) { continuation.resume(returning: false) }
+        }
+    }
+
+    func finished(_ report: TaskReport) { work.force(.write(.finished(report))) }
+    func forgotten(_ list: [HeldAssignment]) { work.force(.write(.forgotten(list))) }
+
+    package func close() {
+        work.close()
+        thread.withLock { $0 }?.join()
+    }
+
+    private final class JournalWriter: @unchecked Sendable {
+        /// When nothing is open any more and the file is larger than this, it begins anew.
+        private static let restartBytes = 4 << 20
+
+        private let file: any DiskFile
+        private var offset: Int
+        private let work: Mailbox<Work>
+        private var open: Set<Key> = []
+        private var hasFailed = false
+
+        init(file: any DiskFile, offset: Int, work: Mailbox<Work>) {
+            self.file = file
+            self.offset = offset
+            self.work = work
+        }
+
+        func run() {
+            while let batch = work.take(timeout: nil) { write(batch) }
+            try? file.sync()
+            file.close()
+        }
+
+        private func write(_ batch: [Work]) {
+            var bytes: [UInt8] = []
+            var waiting: [CheckedContinuation<Bool, Never>] = []
+            for item in batch {
+                switch item {
+                case .write(let entry): add(entry, &bytes)
+                case .sync(let entry, let continuation):
+                    add(entry, &bytes)
+                    waiting.append(continuation)
+                }
+            }
+            do throws(StorageError) {
+                try file.write(bytes, at: offset)
+                offset += bytes.count
+                if !waiting.isEmpty { try file.sync() }
+                if open.isEmpty, offset > Self.restartBytes, waiting.isEmpty {
+                    try file.truncate(to: 0)
+                    offset = 0
+                }
+            } catch {
+                hasFailed = true
+            }
+            for continuation in waiting { continuation.resume(returning: !hasFailed) }
+        }
+
+        private func add(_ entry: Entry, _ bytes: inout [UInt8]) {
+            switch entry {
+            case .started(let held): open.insert(Key(held))
+            case .finished(let report): open.insert(Key(report))
+            case .forgotten(let list): for held in list { open.remove(Key(held)) }
+            }
+            JournalCodec.append(entry, to: &bytes)
+        }
+    }
+}
+
+extension Journal.Key {
+    init(_ held: HeldAssignment) { self.init(run: held.run, task: held.task, fence: held.fence) }
+    init(_ report: TaskReport) { self.init(run: report.run, task: report.task, fence: report.fence) }
+}

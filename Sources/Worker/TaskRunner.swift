@@ -1,0 +1,261 @@
+import AsyncHTTPClient
+package import Cluster
+import NIOCore
+package import Observability
+package import Primitives
+package import Storage
+import Synchronization
+import Text
+package import Wire
+
+/// A worker: takes assignments up to its capacity, runs each under its deadline, journals what must outlive a crash, and reports until the
+/// coordinator has the report in its log.
+package final class TaskRunner: WorkerLink {
+    private struct State {
+        var running: [Journal.Key: AsyncStream<Void>.Continuation] = [:]
+        /// Reports that no coordinator has committed yet.
+        var unreported: [Journal.Key: TaskReport] = [:]
+        var usedSlots = 0
+    }
+
+    package let node: NodeID
+    package let settings: WorkerSettings
+    private let folder: String
+    private let telemetry: Telemetry
+    private let journal: Journal
+    private let logs: AttemptLogs
+    private let client: HTTPClient
+    private let handlers: [String: any TaskHandler]
+    private let state = Mutex(State())
+    /// Attempts that the journal's file has something of.
+    private let journaled = Mutex<Set<Journal.Key>>([])
+    private let sink = Mutex<(any ReportSink)?>(nil)
+    private let assignments: AsyncStream<TaskAssignment>
+    private let feed: AsyncStream<TaskAssignment>.Continuation
+    private let started: Counter
+    private let durations: Histogram
+    private let refusals: Counter
+
+    package init(node: NodeID, folder: String, disk: any Disk, settings: WorkerSettings, telemetry: Telemetry) throws(StorageError) {
+        self.node = node
+        self.settings = settings
+        self.folder = folder
+        self.telemetry = telemetry
+        removeTree(folder + "/attempts")
+        try disk.makeFolder(folder + "/attempts")
+        journal = try Journal(disk: disk, path: folder + "/journal")
+        logs = AttemptLogs(folder: folder + "/logs", maximumBytes: settings.logBytes, keptRuns: settings.loggedRuns)
+        var configuration = HTTPClient.Configuration()
+        configuration.redirectConfiguration = .disallow
+        configuration.timeout.connect = .seconds(10)
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        handlers = [
+            "exec@1": ExecTask(settings: settings, node: node, folder: folder + "/attempts"),
+            "http@1": HTTPTask(settings: settings, node: node, client: client),
+        ]
+        // Bounded by `assign`, which refuses beyond the capacity.
+        (assignments, feed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(settings.capacity.slots + 1))
+        started = telemetry.metrics.counter("distric_task_attempts_started_total", "Attempts that this worker began.")
+        durations = telemetry.metrics.histogram("distric_task_attempt_duration_seconds", "Time that an attempt took on this worker.")
+        refusals = telemetry.metrics.counter("distric_assignments_refused_total", "Assignments beyond this worker's capacity.")
+    }
+
+    package var capacity: WorkerCapacity { settings.capacity }
+
+    package func connect(_ sink: any ReportSink) { self.sink.withLock { $0 = sink } }
+
+    /// Runs attempts until the surrounding task is cancelled; then ends those that run.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.repeatReports() }
+            for await assignment in assignments { group.addTask { await self.attempt(assignment) } }
+            group.cancelAll()
+        }
+        try? await client.shutdown()
+        journal.close()
+    }
+
+    // MARK: WorkerLink
+
+    package func assign(_ list: [TaskAssignment]) {
+        var reports: [TaskReport] = []
+        for assignment in list {
+            if assignment.kind == "transform@1" {
+                reports.append(transform(assignment))
+            } else if !admit(assignment) {
+                refusals.increment()
+            }
+        }
+        report(reports)
+    }
+
+    private func admit(_ assignment: TaskAssignment) -> Bool {
+        let hasRoom = state.withLock { state in
+            guard state.usedSlots < settings.capacity.slots else { return false }
+            state.usedSlots += 1
+            return true
+        }
+        if hasRoom, case .enqueued = feed.yield(assignment) { return true }
+        report([result(assignment, .neverStarted, since: telemetry.clock.wall)])
+        return false
+    }
+
+    package func cancel(_ held: HeldAssignment) {
+        state.withLock { $0.running[Journal.Key(held)] }?.yield(())
+    }
+
+    package func committed(_ reports: [TaskReport]) {
+        let forgotten = state.withLock { state in reports.filter { state.unreported.removeValue(forKey: Journal.Key($0)) != nil } }
+            .filter { isJournaled($0) }
+        guard !forgotten.isEmpty else { return }
+        journal.forgotten(forgotten.map { HeldAssignment(run: $0.run, task: $0.task, attempt: $0.attempt, fence: $0.fence) })
+    }
+
+    private func isJournaled(_ report: TaskReport) -> Bool { journaled.withLock { $0.remove(Journal.Key(report)) != nil } }
+
+    package func reconcile(_ held: [HeldAssignment]) -> [TaskReport] {
+        let running = state.withLock { Set($0.running.keys).union($0.unreported.keys) }
+        let now = telemetry.clock.wall
+        let reports: [TaskReport] = held.compactMap { item in
+            let key = Journal.Key(item)
+            if running.contains(key) { return nil }
+            if let report = journal.ended[key] { return report }
+            let outcome: AttemptOutcome = journal.begun.contains(key) ? .lost : .neverStarted
+            return TaskReport(
+                run: item.run, task: item.task, attempt: item.attempt, fence: item.fence, outcome: outcome, startedAt: now, endedAt: now)
+        }
+        let known = Set(held.map { Journal.Key($0) })
+        let stale = journal.begun.union(journal.ended.keys).subtracting(known)
+        if !stale.isEmpty { journal.forgotten(stale.map { HeldAssignment(run: $0.run, task: $0.task, attempt: 0, fence: $0.fence) }) }
+        journaled.withLock { $0.formUnion(reports.map { Journal.Key($0) }) }
+        state.withLock { state in for report in reports { state.unreported[Journal.Key(report)] = report } }
+        return reports
+    }
+
+    package func log(run: RunID, task: String, attempt: Int) -> [UInt8]? { logs.read(run: run, task: task, attempt: attempt) }
+
+    // MARK: Attempts
+
+    /// `transform@1`: the planner has resolved its value, so that there is nothing left to do but give it back.
+    private func transform(_ assignment: TaskAssignment) -> TaskReport {
+        started.increment()
+        return result(assignment, .succeeded(assignment.input["value"] ?? .null), since: telemetry.clock.wall)
+    }
+
+    private func attempt(_ assignment: TaskAssignment) async {
+        let key = Journal.Key(run: assignment.run, task: assignment.task, fence: assignment.fence)
+        let (signal, canceller) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        state.withLock { $0.running[key] = canceller }
+        let began = telemetry.clock.now
+        let wall = telemetry.clock.wall
+        let span = telemetry.spans.begin("task \(assignment.task)", in: assignment.trace)
+        var assignment = assignment
+        assignment.trace = span?.context ?? assignment.trace
+        let log = AttemptLog(limit: settings.logBytes)
+        let outcome = await journaledOutcome(assignment, log, signal)
+        durations.observe(telemetry.clock.now.duration(since: began))
+        telemetry.spans.end(span, error: outcome.problem, ["kind": .string(assignment.kind), "attempt": Value(assignment.attempt)])
+        logs.write(log.bytes, run: assignment.run, task: assignment.task, attempt: assignment.attempt)
+        let report = result(assignment, outcome, since: wall)
+        if Task.isCancelled, case .cancelled = outcome {
+            // The node stops in the middle: nobody asked for the end, so the next start says what became of it.
+            state.withLock { $0.usedSlots -= 1 }
+            return
+        }
+        journaled.withLock { _ = $0.insert(key) }
+        journal.finished(report)
+        state.withLock { state in
+            state.running[key] = nil
+            state.usedSlots -= 1
+        }
+        self.report([report])
+    }
+
+    private func journaledOutcome(_ assignment: TaskAssignment, _ log: AttemptLog, _ signal: AsyncStream<Void>) async -> AttemptOutcome {
+        guard let handler = handlers[assignment.kind] else {
+            return .failed(TaskError(type: "unknown_kind", message: "worker \(node) has no handler for \(assignment.kind)"))
+        }
+        if assignment.journalsStart {
+            let held = HeldAssignment(run: assignment.run, task: assignment.task, attempt: assignment.attempt, fence: assignment.fence)
+            guard await journal.started(held) else {
+                return .failed(TaskError(type: "worker_io", message: "the worker's journal cannot be written; nothing was started"))
+            }
+        }
+        started.increment()
+        return await bounded(assignment, log, signal, handler)
+    }
+
+    /// The handler beside its deadline and its cancellation: whichever comes first ends the others.
+    private func bounded(
+        _ assignment: TaskAssignment, _ log: AttemptLog, _ signal: AsyncStream<Void>, _ handler: any TaskHandler
+    ) async -> AttemptOutcome {
+        await withTaskGroup(of: AttemptOutcome?.self) { group in
+            group.addTask { await handler.run(assignment, log: log) }
+            group.addTask {
+                guard (try? await Task.sleep(for: assignment.timeout)) != nil else { return nil }
+                return .timedOut(
+                    TaskError(type: "timeout", message: "attempt \(assignment.attempt) took longer than \(assignment.timeout.text)"))
+            }
+            group.addTask {
+                for await _ in signal { return .cancelled }
+                return nil
+            }
+            var first: AttemptOutcome?
+            for await outcome in group where first == nil {
+                guard let outcome else { continue }
+                first = outcome
+                group.cancelAll()
+            }
+            return first ?? .cancelled
+        }
+    }
+
+    private func result(_ assignment: TaskAssignment, _ outcome: AttemptOutcome, since start: ClusterTime) -> TaskReport {
+        TaskReport(
+            run: assignment.run, task: assignment.task, attempt: assignment.attempt, fence: assignment.fence, outcome: outcome,
+            startedAt: start,
+            endedAt: telemetry.clock.wall)
+    }
+
+    // MARK: Reports
+
+    private func report(_ reports: [TaskReport]) {
+        guard !reports.isEmpty else { return }
+        state.withLock { state in for report in reports { state.unreported[Journal.Key(report)] = report } }
+        sink.withLock { $0 }?.deliver(reports)
+    }
+
+    /// A report that is not committed after a while is sent again; the coordinator knows it by its fence.
+    private func repeatReports() async {
+        var before: Set<Journal.Key> = []
+        while (try? await Task.sleep(for: .seconds(5))) != nil {
+            let open = state.withLock { $0.unreported }
+            let late = open.filter { before.contains($0.key) }.map(\.value)
+            if !late.isEmpty { sink.withLock { $0 }?.deliver(late.sorted { $0.fence < $1.fence }) }
+            before = Set(open.keys)
+        }
+    }
+
+    /// Waits for what runs, up to `grace`.
+    package func drain(for grace: Duration) async {
+        let end = telemetry.clock.now.advanced(by: grace)
+        while state.withLock({ $0.usedSlots > 0 }), telemetry.clock.now < end {
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
+        }
+    }
+
+    /// Takes no more work.
+    package func stop() { feed.finish() }
+}
+
+extension AttemptOutcome {
+    fileprivate var problem: String? {
+        switch self {
+        case .succeeded: nil
+        case .failed(let error), .timedOut(let error): error.message
+        case .cancelled: "cancelled"
+        case .lost: "lost"
+        case .neverStarted: "never started"
+        }
+    }
+}
