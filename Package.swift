@@ -112,13 +112,14 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
+                .product(name: "NIOPosix", package: nio),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         // Doors
         .executableTarget(
             name: "distric",
             dependencies: [
-                "Primitives", "Text", "DistriC", "Operator", "Offline", "Worker",
+                "Primitives", "Text", "Definitions", "DistriC", "Operator", "Offline", "Worker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/Command",
@@ -133,5 +134,12 @@ let package = Package(
             swiftSettings: house),
         // Tests
         tests("HouseRulesTests", []),
+        tests("EndToEndTests", ["distric", "distric-bench", "Operator", "Primitives", "Text"]),
+        tests("PrimitivesTests", ["Primitives"]),
+        tests("TextTests", ["Text", "Primitives"]),
+        tests("WireTests", ["Wire", "Primitives"]),
+        tests("RaftTests", ["Raft", "Primitives"]),
+        tests("StorageTests", ["Storage", "Primitives"]),
+        tests("ObservabilityTests", ["Observability", "Primitives", "Text", .product(name: "Logging", package: "swift-log")]),
     ]
 )

@@ -57,10 +57,17 @@ package struct JSONLogHandler: LogHandler {
         writer.write(label)
         writer.raw(",\"message\":")
         writer.write(event.message.description)
+        if let error = event.error {
+            writer.raw(",\"error\":")
+            writer.write("\(error)")
+        }
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
+        var used: Set = event.error == nil ? ["time", "level", "label", "message"] : ["time", "level", "label", "message", "error"]
         for (key, value) in all.sorted(by: { $0.key < $1.key }) {
+            var name = key
+            while !used.insert(name).inserted { name += "_" }
             writer.raw(",")
-            writer.write(["time", "level", "label", "message"].contains(key) ? key + "_" : key)
+            writer.write(name)
             writer.raw(":")
             write(value, &writer)
         }

@@ -138,6 +138,7 @@ package final class MetricsRegistry: Sendable {
             var family = families[name] ?? Family(name: name, help: help, kind: kind, series: [])
             precondition(family.kind == kind, "\(name) is a \(family.kind), not a \(kind)")
             var wanted = labels.map { (name: $0.key, value: $0.value) }
+            if let known = family.series.first(where: { $0.labels.elementsEqual(wanted, by: ==) }) { return known.instrument }
             if family.series.count >= Self.seriesLimit { wanted = wanted.map { ($0.name, "other") } }
             if let known = family.series.first(where: { $0.labels.elementsEqual(wanted, by: ==) }) { return known.instrument }
             let made = make()

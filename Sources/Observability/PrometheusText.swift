@@ -37,7 +37,7 @@ package enum PrometheusText {
         if value == .infinity { return "+Inf" }
         if value == -.infinity { return "-Inf" }
         if value.isNaN { return "NaN" }
-        return value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : value.description
+        return value == value.rounded() && abs(value) < 1e18 ? String(Int64(value)) : value.description
     }
 
     private static func escaped(_ text: String, quotes: Bool) -> String {

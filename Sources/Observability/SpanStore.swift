@@ -114,9 +114,10 @@ package final class SpanStore: Sendable {
     /// Roots (or the earliest span held) of the newest traces, newest first.
     package func latest(_ count: Int) -> [Span] {
         let spans = state.withLock { state in Array(state.spans[state.start...] + state.spans[..<state.start]) }
+        let known = Set(spans.map(\.context.span))
         var seen: Set<String> = []
         var roots: [Span] = []
-        for span in spans.reversed() where span.parent == 0 || !spans.contains(where: { $0.context.span == span.parent }) {
+        for span in spans.reversed() where span.parent == 0 || !known.contains(span.parent) {
             guard roots.count < count else { break }
             if seen.insert(span.context.traceID).inserted { roots.append(span) }
         }

@@ -20,7 +20,7 @@ package struct Backoff: Equatable, Sendable {
     /// upper half (Brooker, "Exponential Backoff And Jitter", 2015).
     package func wait(afterFailures failures: Int, using generator: inout some RandomNumberGenerator) -> Duration {
         var seconds = delay.seconds
-        for _ in 1..<max(failures, 1) where seconds < maximum.seconds { seconds *= factor }
+        for _ in 1..<min(max(failures, 1), 10_000) where seconds < maximum.seconds { seconds *= factor }
         seconds = min(seconds, maximum.seconds)
         guard seconds > 0 else { return .zero }
         let drawn =
@@ -29,6 +29,6 @@ package struct Backoff: Equatable, Sendable {
             case .full: Double.random(in: 0...seconds, using: &generator)
             case .equal: Double.random(in: seconds / 2...seconds, using: &generator)
             }
-        return .nanoseconds(Int64(drawn * 1e9))
+        return .nanoseconds(Int64(min(drawn * 1e9, 9e18)))
     }
 }

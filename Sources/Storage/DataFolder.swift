@@ -76,7 +76,8 @@ package final class DataFolder: Sendable {
         _ path: String, node: NodeID?, fallback: NodeID, featureLevel: UInt16, disk: any Disk, newCluster: () -> UUIDv7
     ) throws(StorageError) -> Identity {
         let file = path + "/identity"
-        guard let bytes = try disk.contents(of: file), !bytes.isEmpty else {
+        guard let bytes = try disk.contents(of: file) else {
+            guard !disk.exists(path + "/raft") else { throw .damaged(path: file, offset: 0, reason: "it is missing, though the folder holds a log") }
             let identity = Identity(node: node ?? fallback, cluster: newCluster(), featureLevel: featureLevel)
             try disk.replace(file, with: Array(text(of: identity).utf8))
             return identity

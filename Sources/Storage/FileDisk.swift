@@ -30,7 +30,12 @@ package struct FileDisk: Disk {
     package func makeFolder(_ path: String) throws(StorageError) {
         guard mkdir(path, 0o700) != 0 else { return }
         switch errno {
-        case EEXIST: return
+        case EEXIST:
+            var info = stat()
+            guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFDIR else {
+                errno = ENOTDIR
+                throw failure("use as a folder", path)
+            }
         case ENOENT where path != parentFolder(of: path):
             try makeFolder(parentFolder(of: path))
             guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failure("create", path) }

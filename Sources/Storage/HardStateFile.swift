@@ -20,7 +20,7 @@ package final class HardStateFile {
         } else if bytes.contains(where: { $0 != 0 }) {
             throw .damaged(path: path, offset: 0, reason: "neither copy of term and vote can be read")
         }
-        if isNew {
+        if isNew || bytes.count < 2 * Self.slotBytes {
             try file.write([UInt8](repeating: 0, count: 2 * Self.slotBytes), at: 0)
             try file.sync()
             try disk.syncFolder(parentFolder(of: path))

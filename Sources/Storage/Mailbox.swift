@@ -89,7 +89,7 @@ package final class Mailbox<Item: Sendable>: @unchecked Sendable {
     private static func deadline(after timeout: Duration) -> timespec {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
-        let total = Int64(now.tv_nsec) + max(0, timeout.nanoseconds)
+        let total = Int64(now.tv_nsec) + min(max(0, timeout.nanoseconds), Int64.max / 2)
         return timespec(tv_sec: now.tv_sec + Int(total / 1_000_000_000), tv_nsec: Int(total % 1_000_000_000))
     }
 }
@@ -101,16 +101,17 @@ package final class NamedThread: @unchecked Sendable {
 
     package init(_ name: String, _ body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(Body(name: String(name.prefix(15)), run: body, finished: finished))
-        pthread_create(
+        let code = pthread_create(
             &handle, nil,
             { raw in
                 guard let raw else { return nil }
                 let body = Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
                 body.nameThread()
                 body.run()
-                body.finished.force(())
+                body.finished.close()
                 return nil
             }, box.toOpaque())
+        guard code == 0 else { preconditionFailure("cannot start a thread: error \(code)") }
         pthread_detach(handle)
     }
 

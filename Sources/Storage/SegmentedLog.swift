@@ -3,7 +3,7 @@ package import Primitives
 /// The replicated log on disk: files of a fixed size, each named for its first index, zero-filled before they are used so that
 /// an append changes no file's size. Owned by one thread at a time.
 ///
-/// A file begins with 64 bytes: `DSTRLOG1`, format u32, zero u32, first index u64, term before it u64, chain before it u64,
+/// A file begins with 64 bytes: `DSTRLOG1`, format u32, zero u32, the index before its first u64, term before it u64, chain before it u64,
 /// zeros, CRC-32C u32 of the first 60 bytes.
 package final class SegmentedLog {
     package static let format: UInt32 = 1
@@ -80,7 +80,13 @@ package final class SegmentedLog {
         if !segments.isEmpty, here.index < base.index { throw .gap(path: folder, expected: base.index.next, found: here.index.next) }
         last = recovery.last
         durable = last.index
-        if segments.isEmpty { try addSegment() } else { active = try disk.open(segments[segments.count - 1].path, create: false) }
+        if segments.isEmpty {
+            try addSegment()
+        } else {
+            active = try disk.open(segments[segments.count - 1].path, create: false)
+            // A tail that was written and not synced counts as durable only now.
+            try active?.sync()
+        }
         return recovery
     }
 
@@ -107,7 +113,8 @@ package final class SegmentedLog {
         here = scan.position
         segment.end = scan.offset
         if let problem = scan.problem {
-            guard isLast, !scan.wasAcknowledged else { throw .damaged(path: path, offset: scan.offset, reason: problem) }
+            // What a snapshot stands for was durable before the snapshot was.
+            guard isLast, !scan.wasAcknowledged, here.index >= base.index else { throw .damaged(path: path, offset: scan.offset, reason: problem) }
             recovery.cut = (path, scan.offset)
             try cut(path, from: scan.offset, size: bytes.count)
         }
@@ -178,6 +185,7 @@ package final class SegmentedLog {
     private func roll(needing size: Int) throws(StorageError) {
         try sync()
         active?.close()
+        active = nil
         if size > segmentBytes - Self.headBytes {
             spare?.close()
             spare = try filledFile(size: size + Self.headBytes)

@@ -48,6 +48,8 @@ package final class SnapshotStore: Sendable {
     package func write(_ manifest: Manifest, next: () -> [UInt8]?) throws(StorageError) -> Manifest {
         try disk.makeFolder(folder)
         let stem = folder + "/" + Self.stem(manifest.position)
+        // The same snapshot again must not touch the files that a durable manifest points to.
+        if disk.exists(stem + ".manifest"), let (known, _) = try newest(), known.position == manifest.position { return known }
         let file = try disk.open(stem + ".state", create: true)
         defer { file.close() }
         try file.truncate(to: 0)

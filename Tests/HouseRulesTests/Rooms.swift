@@ -30,9 +30,9 @@ let allowedImports: [String: Set<String>] = [
     "Simulation": ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows", "Storage", "Cluster", "Coordinator"],
     "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
     "Operator": [
-        "Primitives", "Text", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "ArgumentParser",
+        "Primitives", "Text", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
     ] + system,
-    "Command": ["Primitives", "Text", "DistriC", "Operator", "Offline", "Worker", "Simulation", "ArgumentParser"] + system,
+    "Command": ["Primitives", "Text", "Definitions", "DistriC", "Operator", "Offline", "Worker", "Simulation", "ArgumentParser"] + system,
     "Benchmark": [
         "Primitives", "Text", "Wire", "Storage", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC", "ArgumentParser",
     ] + system,

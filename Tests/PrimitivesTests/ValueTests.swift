@@ -16,7 +16,7 @@ struct ValueTests {
         }
     }
 
-    private let comparisons = [
+    private let comparisons: [Comparison] = [
         Comparison(.int(9_007_199_254_740_993), .greater, .double(9_007_199_254_740_992)),
         Comparison(.int(9_007_199_254_740_992), .equal, .double(9_007_199_254_740_992)),
         Comparison(.int(9_007_199_254_740_991), .less, .double(9_007_199_254_740_992)),

@@ -37,7 +37,7 @@ func readLog(
 }
 
 /// A log that stands at its end, for a thread to take over.
-func openedLog(_ folder: String, disk: any Disk) throws -> sending SegmentedLog {
+func openedLog(_ folder: String, disk: any Disk) throws -> SegmentedLog {
     let log = SegmentedLog(disk: disk, folder: folder, segmentBytes: 4096)
     _ = try log.open(from: .start) { _ in }
     return log

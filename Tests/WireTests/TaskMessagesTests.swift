@@ -3,16 +3,8 @@ import Testing
 
 @testable import Wire
 
-/// What a workflow sees of a failed attempt (TaskMessages.swift).
+/// What a coordinator and a worker tell each other of an attempt (TaskMessages.swift).
 struct TaskMessagesTests {
-    @Test func `an error is a value with type, message, and status when there is one`() {
-        let failed = TaskError(type: "exit_code", message: "it ended with 3", status: 3)
-        let expected: Value = ["type": "exit_code", "message": "it ended with 3", "status": 3]
-        #expect(failed.value == expected)
-        let timedOut = TaskError(type: "timeout", message: "after 30s")
-        #expect(timedOut.value.map?.members.map(\.key) == ["type", "message"])
-    }
-
     @Test func `assignments and reports compare by all they hold`() {
         let assignment = TaskAssignment(
             run: RunID(high: 1, low: 2), task: "a", namespace: .default, kind: "http", attempt: 1,

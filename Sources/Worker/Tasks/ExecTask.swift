@@ -144,9 +144,9 @@ struct ExecTask: TaskHandler {
             } onCancel: {
                 kill(-group, SIGTERM)
             }
-            // Whatever the program left running in its group ends with it.
-            kill(-group, SIGKILL)
         }
+        // Whatever the program left running in its group ends with it.
+        kill(-result.processIdentifier.value, SIGKILL)
         try Task.checkCancellation()
         return result.terminationStatus
     }

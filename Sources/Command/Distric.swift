@@ -1,0 +1,134 @@
+import ArgumentParser
+import Definitions
+import DistriC
+import Foundation
+import Glibc
+import Offline
+import Operator
+import Primitives
+import Worker
+
+/// The binary.
+@main
+struct Distric: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "distric",
+        abstract: "A self-contained cluster engine: messages, rules, workflows, workers, and the console to run them.",
+        usage: "distric COMMAND [OPTIONS]",
+        discussion: """
+            First steps:
+
+              distric init demo && cd demo      write settings and examples
+              distric node                      start a node
+              distric rules apply rules workflows
+              distric messages submit messages.ndjson
+              distric runs list
+
+            Exit codes: 0 ok; 1 failed or not found; 64 usage; 65 bad data; 69 unavailable; 70 internal; 73 cannot write; 75 temporary;
+            76 protocol; 77 denied; 78 bad configuration; 130 interrupted. Data goes to stdout, words to stderr.
+            """,
+        version: Node.version,
+        subcommands: [NodeCommand.self, InitCommand.self] + OperatorCommands.all + [ConfigCommand.self, CompletionCommand.self, VersionCommand.self])
+
+    /// The guard's hidden entry comes before anything else of the program.
+    static func main() async {
+        Guard.runIfAsked(CommandLine.arguments)
+        signal(SIGPIPE, SIG_IGN)
+        let session = Session(
+            environment: ProcessInfo.processInfo.environment, tools: OfflineTools(), out: { Output.write($0, to: 1) }, note: { Output.write($0, to: 2) },
+            notesAreInteractive: isatty(2) == 1, width: Output.width)
+        let code = await Session.$current.withValue(session) { await run(Array(CommandLine.arguments.dropFirst())) }
+        Glibc.exit(code)
+    }
+
+    private static func run(_ arguments: [String]) async -> Int32 {
+        if let refusal = Spelling.problem(arguments, in: Distric.self) {
+            Session.current.note("distric: \(refusal)\n")
+            return CommandFailure.Code.usage.rawValue
+        }
+        do {
+            var command = try parseAsRoot(arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+            return 0
+        } catch let failure as CommandFailure {
+            Session.current.note("distric: \(failure.message)\n")
+            return failure.code.rawValue
+        } catch let error as DistriCError {
+            Session.current.note("distric: \(error.message)\n")
+            return error.code.rawValue
+        } catch is CancellationError {
+            return CommandFailure.Code.interrupted.rawValue
+        } catch {
+            return parsing(error)
+        }
+    }
+
+    /// What the parser says: help and version are no failures.
+    private static func parsing(_ error: any Error) -> Int32 {
+        let code = exitCode(for: error)
+        let text = fullMessage(for: error)
+        if code == .success { Session.current.out(text + "\n") } else { Session.current.note(text + "\n") }
+        return code == .success ? 0 : code == .validationFailure ? CommandFailure.Code.usage.rawValue : CommandFailure.Code.failed.rawValue
+    }
+}
+
+/// Definitions are checked by the rooms that know them.
+private struct OfflineTools: LocalTools {
+    func validate(_ documents: [SourceDocument], namespace: Namespace) -> [Diagnostic] {
+        DefinitionChecks().problems(documents, namespace: namespace)
+    }
+}
+
+/// The process's own output.
+enum Output {
+    /// Writes all of it; a reader that went away ends the program as it ends others.
+    static func write(_ text: String, to descriptor: Int32) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                if errno == EPIPE { exit(0) }
+                return
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Columns of the terminal; 0 when the output goes elsewhere, where nothing is cut.
+    static var width: Int {
+        guard isatty(1) == 1 else { return 0 }
+        var size = winsize()
+        guard ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+}
+
+/// Finds a command word that does not exist before the parser complains in general terms.
+enum Spelling {
+    static func problem(_ arguments: [String], in root: any ParsableCommand.Type) -> String? {
+        var command = root
+        var path = ["distric"]
+        for word in arguments {
+            let children = command.configuration.subcommands
+            guard !children.isEmpty, !word.hasPrefix("-"), word != "help" else { return nil }
+            let names = children.map { name(of: $0) }
+            guard let place = names.firstIndex(of: word) else {
+                if command.configuration.defaultSubcommand != nil { return nil }
+                let meant = suggestion(for: word, among: names).map { "; did you mean '\(path.joined(separator: " ")) \($0)'?" } ?? ""
+                return "no command '\(path.dropFirst().map { $0 + " " }.joined())\(word)'\(meant)\n\(path.joined(separator: " ")) has: \(names.joined(separator: ", "))"
+            }
+            command = children[place]
+            path.append(word)
+        }
+        return nil
+    }
+
+    private static func name(of command: any ParsableCommand.Type) -> String {
+        command.configuration.commandName ?? String(describing: command).lowercased()
+    }
+}

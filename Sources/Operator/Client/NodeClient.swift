@@ -1,0 +1,134 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+package import Primitives
+import Text
+
+/// Talks to a node's HTTP API.
+package struct NodeClient: Sendable {
+    /// An answer: its status, and its body as a value (text when it is no JSON).
+    package struct Answer: Sendable {
+        package var status: Int
+        package var value: Value
+        package var bytes: [UInt8]
+    }
+
+    private static let answerLimit = 64 << 20
+
+    package let url: String
+    package let timeout: Duration
+    private let client: HTTPClient
+
+    package init(url: String, timeout: Duration) {
+        self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
+        self.timeout = timeout
+        client = HTTPClient.shared
+    }
+
+    package func get(_ path: String, _ query: [(String, String?)] = []) async throws -> Value {
+        try await checked(try await send("GET", path, query))
+    }
+
+    package func post(_ path: String, _ query: [(String, String?)] = [], body: Value) async throws -> Value {
+        try await checked(try await send("POST", path, query, body: JSONWriter.bytes(body), type: "application/json"))
+    }
+
+    /// The answer whatever its status.
+    package func send(
+        _ method: String, _ path: String, _ query: [(String, String?)] = [], body: [UInt8]? = nil, type: String = "application/json"
+    ) async throws -> Answer {
+        var request = HTTPClientRequest(url: url + path + Self.text(query))
+        request.method = HTTPMethod(rawValue: method)
+        if let body {
+            request.headers.add(name: "Content-Type", value: type)
+            request.body = .bytes(ByteBuffer(bytes: body))
+        }
+        do {
+            let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
+            let bytes = Array(try await response.body.collect(upTo: Self.answerLimit).readableBytesView)
+            let value = (try? JSONScanner.parse(bytes, maximumDepth: 512)) ?? .string(String(decoding: bytes, as: UTF8.self))
+            return Answer(status: Int(response.status.code), value: value, bytes: bytes)
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    /// Lines of a stream until it ends.
+    package func stream(_ path: String, _ query: [(String, String?)], onLine: (String) async throws -> Void) async throws {
+        var request = HTTPClientRequest(url: url + path + Self.text(query))
+        request.headers.add(name: "Accept", value: "text/event-stream")
+        var rest: [UInt8] = []
+        do {
+            let response = try await client.execute(request, timeout: .hours(24 * 365))
+            guard response.status == .ok else {
+                let bytes = Array(try await response.body.collect(upTo: Self.answerLimit).readableBytesView)
+                let value = (try? JSONScanner.parse(bytes)) ?? .string(String(decoding: bytes, as: UTF8.self))
+                throw Self.refusal(Answer(status: Int(response.status.code), value: value, bytes: bytes))
+            }
+            for try await buffer in response.body {
+                rest += buffer.readableBytesView
+                while let end = rest.firstIndex(of: 0x0A) {
+                    try await onLine(String(decoding: rest[..<end], as: UTF8.self))
+                    rest.removeSubrange(...end)
+                }
+            }
+        } catch let error as CommandFailure {
+            throw error
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    package func checked(_ answer: Answer) async throws -> Value {
+        guard (200..<300).contains(answer.status) else { throw Self.refusal(answer) }
+        return answer.value
+    }
+
+    /// What a node's problem means for a command.
+    package static func refusal(_ answer: Answer) -> CommandFailure {
+        let code: CommandFailure.Code =
+            switch answer.status {
+            case 400, 413, 422: .badData
+            case 401, 403: .denied
+            case 404, 409, 412: .failed
+            case 429, 502, 503, 504: .temporary
+            default: .protocolError
+            }
+        let detail = answer.value["detail"]?.string ?? answer.value.string ?? "status \(answer.status)"
+        return CommandFailure(code, detail.isEmpty ? "status \(answer.status)" : detail)
+    }
+
+    private func failure(_ error: any Error) -> CommandFailure {
+        if let error = error as? HTTPClientError {
+            switch error {
+            case .invalidURL, .emptyHost, .emptyScheme: return CommandFailure(.usage, "'\(url)' is no URL; write http://127.0.0.1:8080")
+            case .deadlineExceeded, .readTimeout: return CommandFailure(.temporary, "\(url) did not answer within \(timeout.text)")
+            case .connectTimeout: return CommandFailure(.unavailable, "\(url) cannot be reached")
+            default: break
+            }
+        }
+        if let error = error as? NIOConnectionError {
+            let reason = error.connectionErrors.first.map { "\($0.error)" } ?? "\(error)"
+            let isRefused = reason.contains("refused")
+            return CommandFailure(
+                .unavailable, "\(url) cannot be reached: \(isRefused ? "connection refused; is a node running? Start one with 'distric node'" : reason)")
+        }
+        if error is CancellationError { return CommandFailure(.interrupted, "interrupted") }
+        return CommandFailure(.unavailable, "\(url): \(error)")
+    }
+
+    private static func text(_ query: [(String, String?)]) -> String {
+        let parts = query.compactMap { name, value in value.map { "\(name)=\(escaped($0))" } }
+        return parts.isEmpty ? "" : "?" + parts.joined(separator: "&")
+    }
+
+    /// One segment of a path or one value of a query, percent-encoded.
+    package static func escaped(_ text: String) -> String {
+        text.utf8.reduce(into: "") { out, byte in
+            let isPlain = (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "-._~".utf8.contains(byte)
+            out += isPlain ? String(UnicodeScalar(byte)) : "%" + hexadecimal(UInt64(byte), digits: 2).uppercased()
+        }
+    }
+}

@@ -1,0 +1,173 @@
+package import ArgumentParser
+import Foundation
+import Primitives
+import Text
+
+/// `distric status`.
+package struct Status: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(commandName: "status", abstract: "Leader, members, queue and runs at a glance.")
+    @OptionGroup var common: CommonOptions
+    package init() {}
+
+    @concurrent
+    package func run() async throws {
+        let status = try await common.client.get("/api/v1/cluster/status")
+        guard common.output == .table || common.output == .wide else { return common.print(status) }
+        func text(_ path: String...) -> String {
+            var here: Value? = status
+            for key in path { here = here?[key] }
+            return Column.plain(here ?? .null)
+        }
+        Session.current.out(
+            """
+            cluster  \(text("clusterId"))  version \(text("version"))  \(status["ready"]?.bool == true ? "ready" : "NOT READY")
+            leader   \(text("leader"))  term \(text("term"))  commit \(text("commitIndex"))  quorum \(text("quorum", "have"))/\(text("quorum", "of"))
+            catalog  version \(text("catalogVersion"))
+            runs     \(text("runs", "open")) open  \(text("runs", "started")) started  \(text("runs", "ended")) ended
+            tasks    \(text("queue", "depth")) queued  \(text("queue", "running")) running  oldest \(text("queue", "oldestMs")) ms
+            messages \(text("messages", "accepted")) accepted
+
+            """)
+        let columns = [Column("NODE", "id"), Column("ROLE", "role"), Column("STATE", "state"), Column("SLOTS", "slots"), Column("STARTED", "startedAt")]
+        Session.current.out("\n" + common.rendering.rows(status["members"]?.list ?? [], columns))
+        if status["ready"]?.bool != true { throw CommandFailure(.failed, "the node is not ready; 'distric health' says why") }
+    }
+}
+
+/// `distric health`.
+package struct Health: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "health", abstract: "How each part of the node is, why, and since when. Exits 1 when one is down.")
+    @OptionGroup var common: CommonOptions
+    package init() {}
+
+    @concurrent
+    package func run() async throws {
+        let answer = try await common.client.send("GET", "/health/ready")
+        let columns = [Column("COMPONENT", "name"), Column("STATUS", "status"), Column("SINCE", "since"), Column("REASON", "reason")]
+        common.print(answer.value["components"]?.list ?? [], columns, name: "name", empty: "the node says nothing of its health")
+        guard answer.status == 200 else { throw CommandFailure(.failed, "not ready") }
+    }
+}
+
+/// `distric raft`.
+package struct Raft: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(commandName: "raft", abstract: "Role, term and log of the node.")
+    @OptionGroup var common: CommonOptions
+    package init() {}
+
+    @concurrent
+    package func run() async throws { common.print(try await common.client.get("/api/v1/raft/status")) }
+}
+
+/// `distric nodes`.
+package struct Nodes: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(commandName: "nodes", abstract: "The nodes of the cluster.")
+    @OptionGroup var common: CommonOptions
+    package init() {}
+
+    @concurrent
+    package func run() async throws {
+        let answer = try await common.client.get("/api/v1/cluster/nodes")
+        let columns = [
+            Column("NODE", "id"), Column("ROLE", "role"), Column("STATE", "state"), Column("VERSION", "version"), Column("SLOTS", "slots"),
+            Column("STARTED", "startedAt"),
+        ]
+        common.print(answer["items"]?.list ?? [], columns, empty: "no node")
+    }
+}
+
+/// `distric events`.
+package struct Events: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "events", abstract: "What happened: starts, catalog changes, failures. Numbered, so that nothing is missed.")
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var list: ListOptions
+    @Flag(name: [.customShort("f"), .long], help: "Go on as events come, until interrupted.") var follow = false
+    @Option(name: .long, help: "Only events numbered above this.") var after: UInt64?
+    package init() {}
+
+    @concurrent
+    package func run() async throws {
+        let answer = try await common.client.get("/api/v1/events", [("limit", String(list.limit)), ("after", after.map(String.init))])
+        let items = answer["items"]?.list ?? []
+        if !items.isEmpty || !follow { common.print(items, Self.columns, name: "seq", empty: "no event yet") }
+        guard follow else { return }
+        let last = items.last?["seq"]?.int.map { UInt64($0) } ?? after ?? 0
+        try await common.client.stream("/api/v1/events", [("after", String(last))]) { line in
+            guard line.hasPrefix("data: "), let event = try? JSONScanner.parse(line.dropFirst(6).utf8) else { return }
+            Session.current.out(text(event))
+        }
+    }
+
+    private static let columns = [
+        Column("SEQ", "seq"), Column("TIME", "time"), Column("KIND", "kind"), Column("SEVERITY", "severity"), Column("SUBJECT", "subject", wide: true),
+        Column("TEXT", "text"),
+    ]
+
+    private func text(_ event: Value) -> String {
+        switch common.output {
+        case .json, .jsonl: JSONWriter.text(event) + "\n"
+        case .table, .wide, .yaml, .csv, .tsv, .name: Self.columns.filter { !$0.isWide }.map { $0.text(event) }.joined(separator: "  ") + "\n"
+        }
+    }
+}
+
+/// `distric traces`.
+package struct Traces: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "traces", abstract: "Recent traces.", subcommands: [List.self, Show.self], defaultSubcommand: List.self)
+    package init() {}
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List recent traces, newest first.")
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var list: ListOptions
+
+        @concurrent
+        func run() async throws {
+            let answer = try await common.client.get("/api/v1/traces", [("limit", String(list.limit))])
+            let columns = [Column("TRACE", "traceId"), Column("START", "start"), Column("MS", "durationMs"), Column("ROOT", "name"), Column("ERROR", "error")]
+            common.print(answer["items"]?.list ?? [], columns, name: "traceId", empty: "no trace was recorded yet")
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show the spans of one trace.")
+        @Argument(help: "The trace's id.") var id: String
+        @OptionGroup var common: CommonOptions
+
+        @concurrent
+        func run() async throws {
+            let answer = try await common.client.get("/api/v1/traces/\(NodeClient.escaped(id))")
+            let columns = [Column("START", "start"), Column("MS", "durationMs"), Column("SPAN", "name"), Column("NODE", "node", wide: true), Column("ERROR", "error")]
+            common.print(answer["spans"]?.list ?? [], columns, name: "spanId", empty: "no span")
+        }
+    }
+}
+
+/// `distric metrics`.
+package struct Metrics: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "metrics", abstract: "The node's metrics in Prometheus text; with a word, only those whose name holds it.")
+    @Argument(help: "Part of a metric's name.") var word: String?
+    @OptionGroup var common: CommonOptions
+    package init() {}
+
+    @concurrent
+    package func run() async throws {
+        let client = common.client
+        let answer = try await client.send("GET", "/metrics")
+        _ = try await client.checked(answer)
+        let lines = String(decoding: answer.bytes, as: UTF8.self).split(separator: "\n")
+        for line in lines where word.map({ line.contains($0) }) ?? true { Session.current.out("\(line)\n") }
+    }
+}
+
+/// Every command that asks a node; the door adds its own.
+package enum OperatorCommands {
+    package static let all: [any ParsableCommand.Type] = [
+        Status.self, Health.self, Nodes.self, Raft.self, Messages.self, Rules.self, Workflows.self, Runs.self, Tasks.self, Events.self, Traces.self,
+        Metrics.self,
+    ]
+}
