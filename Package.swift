@@ -103,7 +103,6 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         // Sides
-        room("Simulation", ["Primitives", "Text", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Coordinator"]),
         room("Offline", ["Primitives", "Text", "Definitions", "Rules", "Workflows", "Storage"]),
         room(
             "Operator",
@@ -127,7 +126,7 @@ let package = Package(
         .executableTarget(
             name: "distric-bench",
             dependencies: [
-                "Primitives", "Text", "Wire", "Storage", "Coordinator", "Workflows", "DistriC", "Cluster", "Rules",
+                "Primitives", "Text", "Wire", "Storage", "Observability", "Cluster", "Coordinator", "Workflows", "DistriC", "Rules",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/Benchmark",
@@ -135,7 +134,15 @@ let package = Package(
         // Tests
         tests("HouseRulesTests", []),
         tests("EndToEndTests", ["distric", "distric-bench", "Operator", "Primitives", "Text"]),
+        tests(
+            "SimulationTests",
+            [
+                "Coordinator", "Workflows", "Rules", "Wire", "Primitives", "Text",
+                .product(name: "HashTreeCollections", package: collections),
+            ]),
         tests("PrimitivesTests", ["Primitives"]),
+        tests("CELTests", ["CEL", "Primitives", "Text"]),
+        tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),
         tests("TextTests", ["Text", "Primitives"]),
         tests("WireTests", ["Wire", "Primitives"]),
         tests("RaftTests", ["Raft", "Primitives"]),

@@ -28,14 +28,17 @@ struct Distric: AsyncParsableCommand {
             76 protocol; 77 denied; 78 bad configuration; 130 interrupted. Data goes to stdout, words to stderr.
             """,
         version: Node.version,
-        subcommands: [NodeCommand.self, InitCommand.self] + OperatorCommands.all + [ConfigCommand.self, CompletionCommand.self, VersionCommand.self])
+        subcommands: [NodeCommand.self, InitCommand.self] + OperatorCommands.all + [
+            ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
+        ])
 
     /// The guard's hidden entry comes before anything else of the program.
     static func main() async {
         Guard.runIfAsked(CommandLine.arguments)
         signal(SIGPIPE, SIG_IGN)
         let session = Session(
-            environment: ProcessInfo.processInfo.environment, tools: OfflineTools(), out: { Output.write($0, to: 1) }, note: { Output.write($0, to: 2) },
+            environment: ProcessInfo.processInfo.environment, tools: OfflineTools(), out: { Output.write($0, to: 1) },
+            note: { Output.write($0, to: 2) },
             notesAreInteractive: isatty(2) == 1, width: Output.width)
         let code = await Session.$current.withValue(session) { await run(Array(CommandLine.arguments.dropFirst())) }
         Glibc.exit(code)
@@ -120,7 +123,8 @@ enum Spelling {
             guard let place = names.firstIndex(of: word) else {
                 if command.configuration.defaultSubcommand != nil { return nil }
                 let meant = suggestion(for: word, among: names).map { "; did you mean '\(path.joined(separator: " ")) \($0)'?" } ?? ""
-                return "no command '\(path.dropFirst().map { $0 + " " }.joined())\(word)'\(meant)\n\(path.joined(separator: " ")) has: \(names.joined(separator: ", "))"
+                return
+                    "no command '\(path.dropFirst().map { $0 + " " }.joined())\(word)'\(meant)\n\(path.joined(separator: " ")) has: \(names.joined(separator: ", "))"
             }
             command = children[place]
             path.append(word)

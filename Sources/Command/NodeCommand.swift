@@ -11,19 +11,23 @@ struct SettingOptions: ParsableArguments {
     @Option(name: .long, help: "Data folder.") var data: String?
     @Option(name: .long, help: "host:port of the HTTP API; port 0 takes a free one.") var http: String?
     @Option(name: .long, help: "exec and http tasks at once.") var slots: String?
-    @Option(name: .customLong("allow-exec"), help: "Programs that exec@1 may start: patterns on real paths, separated by commas.") var allowExec: String?
-    @Option(name: .customLong("allow-http"), help: "Internal hosts that http@1 may reach: host or host:port, separated by commas.") var allowHTTP: String?
+    @Option(name: .customLong("allow-exec"), help: "Programs that exec@1 may start: patterns on real paths, separated by commas.")
+    var allowExec: String?
+    @Option(name: .customLong("allow-http"), help: "Internal hosts that http@1 may reach: host or host:port, separated by commas.")
+    var allowHTTP: String?
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
     @Flag(name: .long, help: "Listen beyond loopback without TLS and keys.") var insecure = false
     @Option(name: .customLong("set"), help: "Any setting, as KEY=VALUE.") var set: [String] = []
 
     func settings() throws -> Settings {
         let environment = ProcessInfo.processInfo.environment
-        let file = config ?? environment["DISTRIC_CONFIG"] ?? (FileManager.default.fileExists(atPath: "distric.toml") ? "distric.toml" : nil)
+        let file =
+            config ?? environment["DISTRIC_CONFIG"] ?? (FileManager.default.fileExists(atPath: "distric.toml") ? "distric.toml" : nil)
         var flags: [(key: String, flag: String, text: String)] = []
         for (key, flag, text) in [
             ("node.id", "--id", id), ("node.role", "--role", role), ("node.data", "--data", data), ("http.address", "--http", http),
-            ("worker.slots", "--slots", slots), ("worker.allow_exec", "--allow-exec", allowExec), ("worker.allow_http", "--allow-http", allowHTTP),
+            ("worker.slots", "--slots", slots), ("worker.allow_exec", "--allow-exec", allowExec),
+            ("worker.allow_http", "--allow-http", allowHTTP),
             ("log.level", "--log-level", logLevel), ("http.insecure", "--insecure", insecure ? "true" : nil),
         ] { if let text { flags.append((key, flag, text)) } }
         for item in set {
@@ -46,11 +50,26 @@ struct NodeCommand: AsyncParsableCommand {
               distric node --data /var/lib/distric --http 127.0.0.1:9090 --allow-exec '/usr/bin/*,/opt/jobs/*'
             """)
     @OptionGroup var options: SettingOptions
+    @Option(name: .long, help: "Definitions (files or folders) to put into force once the node is ready; repeatable.") var apply: [String] =
+        []
+    @Option(name: .long, help: "Messages to submit after that.") var submit: String?
 
     @concurrent
     func run() async throws {
         let node = try Node(settings: try options.settings(), guardProgram: Self.ownPath)
-        try await node.run()
+        let (urls, ready) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                defer { ready.finish() }
+                try await node.run { url in ready.yield(url) }
+            }
+            group.addTask {
+                for await url in urls where !apply.isEmpty || submit != nil {
+                    try await Seeding.load(url: url, apply: apply, submit: submit)
+                }
+            }
+            try await group.waitForAll()
+        }
     }
 
     private static var ownPath: String? { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") }
@@ -65,7 +84,8 @@ struct ConfigCommand: AsyncParsableCommand {
             abstract: "Show every setting as 'distric node' with the same flags, environment and file would take it.")
         @OptionGroup var options: SettingOptions
         @Flag(name: .long, help: "Say where each value came from.") var origin = false
-        @Option(name: [.customShort("o"), .long], help: "table, wide, json, jsonl, yaml, csv, tsv or name.") var output: OutputFormat = .table
+        @Option(name: [.customShort("o"), .long], help: "table, wide, json, jsonl, yaml, csv, tsv or name.") var output: OutputFormat =
+            .table
 
         @concurrent
         func run() async throws {

@@ -128,12 +128,15 @@ package final class CoordinatorLoop: ReportSink {
         private var nextToken = 1
         private var isSnapshotting = false
         private var failed: StorageError?
+        /// A new leader takes every lease as renewed: time strikes only once a worker has said what became of its attempts, or has had the chance to.
+        private var timersFrom: Instant
 
         init(planner: Planner, loop: CoordinatorLoop) {
             self.planner = planner
             self.loop = loop
             committed = planner.state.applied
             clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
+            timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
         }
 
         func run() {
@@ -151,9 +154,10 @@ package final class CoordinatorLoop: ReportSink {
             for item in mail { take(item, &inputs) }
             guard failed == nil else { return }
             let wall = loop.telemetry.clock.wall
-            let (jump, firesTimers) = clock.read(wall: wall, now: loop.telemetry.clock.now)
+            let now = loop.telemetry.clock.now
+            let (jump, firesTimers) = clock.read(wall: wall, now: now)
             if let jump { announce(jump) }
-            propose(planner.handle(inputs, wall: wall, firesTimers: firesTimers))
+            propose(planner.handle(inputs, wall: wall, firesTimers: firesTimers && now >= timersFrom))
             settle()
             publishDepths()
             snapshotIfWanted()
@@ -190,6 +194,7 @@ package final class CoordinatorLoop: ReportSink {
 
         private func join(_ worker: any WorkerLink, _ inputs: inout [Planner.Input]) {
             workers[worker.node] = worker
+            timersFrom = loop.telemetry.clock.now
             inputs.append(.join(worker.node, slots: worker.capacity.slots, light: worker.capacity.light))
             let held = planner.leased(to: worker.node).map {
                 HeldAssignment(run: $0.run, task: $0.task, attempt: $0.attempt, fence: $0.fence)

@@ -75,14 +75,17 @@ package final class HistoryStore: Sendable {
                 written.increment()
             }
             state.lastIndex = max(state.lastIndex, index)
+            // A long replay must not gather its history in memory.
+            if state.buffer.count >= Self.bufferBytes { try flush(&state) }
         }
     }
+
+    private static let bufferBytes = 1 << 20
 
     /// Hands what was appended to the system: it survives the end of the process.
     package func flush() throws(StorageError) {
         try locked { state throws(StorageError) in
             try flush(&state)
-            if state.active.bytes >= settings.segmentBytes { try roll(&state) }
         }
     }
 
@@ -106,6 +109,7 @@ package final class HistoryStore: Sendable {
         try state.file.write(state.buffer, at: state.active.bytes)
         state.active.bytes += state.buffer.count
         state.buffer.removeAll(keepingCapacity: true)
+        if state.active.bytes >= settings.segmentBytes { try roll(&state) }
     }
 
     private func roll(_ state: inout State) throws(StorageError) {

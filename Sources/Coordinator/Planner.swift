@@ -29,6 +29,22 @@ package struct Planner {
             self.matched = matched
             self.runs = runs
         }
+
+        /// A message that one rule matched, with one run of one workflow begun: what benchmarks and simulations feed in.
+        package static func begin(
+            _ message: Message, workflow: String, rule: String, catalog: Catalog, wall: ClusterTime, generator: inout SeededGenerator
+        ) -> Submission {
+            guard let found = catalog.workflow(workflow, in: message.namespace) else {
+                return Submission(message: message, catalogVersion: catalog.version, matched: [rule], runs: [])
+            }
+            var run = WorkflowRun(
+                id: UUIDv7(at: wall, using: &generator), definition: found.definition, definitionVersion: found.version, rule: rule,
+                message: message,
+                params: nil, timeout: nil, retriesLeft: 0, retryOf: nil, trace: nil, now: wall)
+            var context = WorkflowRun.Context(definition: found.definition, now: wall, generator: SeededGenerator(seed: generator.next()))
+            _ = run.handle(.start, &context)
+            return Submission(message: message, catalogVersion: catalog.version, matched: [rule], runs: [run])
+        }
     }
 
     package enum Input: Sendable {

@@ -124,8 +124,9 @@ public final class Node: Sendable {
             logger.info("ready", metadata: ["url": "http://\(shown):\(port)"])
             ready("http://\(shown):\(port)")
         }
-        telemetry.events.close()
     }
+
+    fileprivate func closeStreams() { telemetry.events.close() }
 }
 
 // MARK: Assembly
@@ -243,7 +244,14 @@ private struct HTTPService: Service {
     let ready: @Sendable (String) -> Void
 
     @concurrent
-    func run() async throws { try await node.serve(ready: ready) }
+    func run() async throws {
+        // Streams of events would keep the server from closing.
+        try await withGracefulShutdownHandler {
+            try await node.serve(ready: ready)
+        } onGracefulShutdown: {
+            node.closeStreams()
+        }
+    }
 }
 
 /// Runs the worker; when the node is asked to stop, tasks that run get until the end of the grace.

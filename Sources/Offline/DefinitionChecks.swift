@@ -30,12 +30,14 @@ package struct DefinitionChecks: Sendable {
         let catalog = RuleCatalog([set])
         return set.tests.compactMap { test in
             let message = Message(
-                id: test.message["id"]?.string ?? "test", source: test.message["source"]?.string ?? "test", type: test.message["type"]?.string ?? "message",
+                id: test.message["id"]?.string ?? "test", source: test.message["source"]?.string ?? "test",
+                type: test.message["type"]?.string ?? "message",
                 time: test.message["time"]?.string ?? "", subject: test.message["subject"]?.string, namespace: set.namespace,
                 data: test.message["data"] ?? .null)
             let matched = catalog.matches(message).map { String($0.name.dropFirst(set.name.count + 1)) }
             guard matched != test.expected else { return nil }
-            let text = "test '\(test.name)': expected [\(test.expected.joined(separator: ", "))] to match, but [\(matched.joined(separator: ", "))] did"
+            let text =
+                "test '\(test.name)': expected [\(test.expected.joined(separator: ", "))] to match, but [\(matched.joined(separator: ", "))] did"
             return document.diagnostic(pointer: test.pointer + "/expect", message: text)
         }
     }

@@ -77,7 +77,9 @@ package final class DataFolder: Sendable {
     ) throws(StorageError) -> Identity {
         let file = path + "/identity"
         guard let bytes = try disk.contents(of: file) else {
-            guard !disk.exists(path + "/raft") else { throw .damaged(path: file, offset: 0, reason: "it is missing, though the folder holds a log") }
+            guard !disk.exists(path + "/raft") else {
+                throw .damaged(path: file, offset: 0, reason: "it is missing, though the folder holds a log")
+            }
             let identity = Identity(node: node ?? fallback, cluster: newCluster(), featureLevel: featureLevel)
             try disk.replace(file, with: Array(text(of: identity).utf8))
             return identity

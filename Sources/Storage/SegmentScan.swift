@@ -74,7 +74,8 @@ struct SegmentScan {
             var later = offset + 8
             while later + Record.headBytes <= raw.count {
                 if raw[later + 4] != 0, case .record(let record) = Record.read(raw, at: later), record.entry.index > position.index,
-                    record.durable > position.index {
+                    record.durable > position.index
+                {
                     wasAcknowledged = true
                     return
                 }

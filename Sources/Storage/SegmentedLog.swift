@@ -114,7 +114,9 @@ package final class SegmentedLog {
         segment.end = scan.offset
         if let problem = scan.problem {
             // What a snapshot stands for was durable before the snapshot was.
-            guard isLast, !scan.wasAcknowledged, here.index >= base.index else { throw .damaged(path: path, offset: scan.offset, reason: problem) }
+            guard isLast, !scan.wasAcknowledged, here.index >= base.index else {
+                throw .damaged(path: path, offset: scan.offset, reason: problem)
+            }
             recovery.cut = (path, scan.offset)
             try cut(path, from: scan.offset, size: bytes.count)
         }

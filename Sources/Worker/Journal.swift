@@ -57,7 +57,7 @@ package final class Journal: Sendable {
         for report in ended.values.sorted(by: { $0.fence < $1.fence }) { JournalCodec.append(.finished(report), to: &kept) }
         try disk.makeFolder(parentFolder(of: path))
         try disk.replace(path, with: kept)
-        let writer = JournalWriter(file: try disk.open(path, create: true), offset: kept.count, work: work)
+        let writer = JournalWriter(disk: disk, path: path, file: try disk.open(path, create: true), offset: kept.count, work: work)
         thread.withLock { $0 = NamedThread("worker-journal") { writer.run() } }
     }
 
@@ -77,16 +77,21 @@ package final class Journal: Sendable {
     }
 
     private final class JournalWriter: @unchecked Sendable {
-        /// When nothing is open any more and the file is larger than this, it begins anew.
+        /// A file beyond this begins anew with what is still open.
         private static let restartBytes = 4 << 20
 
-        private let file: any DiskFile
+        private let disk: any Disk
+        private let path: String
+        private var file: any DiskFile
         private var offset: Int
         private let work: Mailbox<Work>
-        private var open: Set<Key> = []
+        /// The records of attempts that are not forgotten yet.
+        private var open: [Key: [UInt8]] = [:]
         private var hasFailed = false
 
-        init(file: any DiskFile, offset: Int, work: Mailbox<Work>) {
+        init(disk: any Disk, path: String, file: any DiskFile, offset: Int, work: Mailbox<Work>) {
+            self.disk = disk
+            self.path = path
             self.file = file
             self.offset = offset
             self.work = work
@@ -113,23 +118,30 @@ package final class Journal: Sendable {
                 try file.write(bytes, at: offset)
                 offset += bytes.count
                 if !waiting.isEmpty { try file.sync() }
-                if open.isEmpty, offset > Self.restartBytes, waiting.isEmpty {
-                    try file.truncate(to: 0)
-                    offset = 0
-                }
+                if offset > Self.restartBytes { try restart() }
             } catch {
                 hasFailed = true
             }
             for continuation in waiting { continuation.resume(returning: !hasFailed) }
         }
 
+        private func restart() throws(StorageError) {
+            let kept = open.sorted { $0.key.fence < $1.key.fence }.flatMap(\.value)
+            try disk.replace(path, with: kept)
+            file.close()
+            file = try disk.open(path, create: false)
+            offset = kept.count
+        }
+
         private func add(_ entry: Entry, _ bytes: inout [UInt8]) {
+            var own: [UInt8] = []
+            JournalCodec.append(entry, to: &own)
+            bytes += own
             switch entry {
-            case .started(let held): open.insert(Key(held))
-            case .finished(let report): open.insert(Key(report))
-            case .forgotten(let list): for held in list { open.remove(Key(held)) }
+            case .started(let held): open[Key(held), default: []] += own
+            case .finished(let report): open[Key(report), default: []] += own
+            case .forgotten(let list): for held in list { open[Key(held)] = nil }
             }
-            JournalCodec.append(entry, to: &bytes)
         }
     }
 }

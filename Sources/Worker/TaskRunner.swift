@@ -95,7 +95,10 @@ package final class TaskRunner: WorkerLink {
             state.usedSlots += 1
             return true
         }
-        if hasRoom, case .enqueued = feed.yield(assignment) { return true }
+        if hasRoom {
+            if case .enqueued = feed.yield(assignment) { return true }
+            state.withLock { $0.usedSlots -= 1 }
+        }
         report([result(assignment, .neverStarted, since: telemetry.clock.wall)])
         return false
     }

@@ -1,6 +1,7 @@
-import CEL
 import Primitives
 import Testing
+
+@testable import CEL
 
 /// "Templates are CEL in `${{ }}`: a whole-string template keeps its type" (rules and workflows, "Workflows").
 struct TemplateTests {

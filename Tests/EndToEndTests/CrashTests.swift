@@ -21,7 +21,8 @@ struct CrashTests {
                 "apiVersion": "distric/v1", "kind": "Workflow", "metadata": ["name": "chain"],
                 "tasks": [
                     "plan": ["use": "transform@1", "with": ["value": "${{ input.data.n }}"]], "safe": step("safe", ["plan"], "retry"),
-                    "keep": step("keep", ["safe"], "hold"), "rest": ["use": "wait@1", "with": ["duration": "30ms"], "depends_on": ["keep"]],
+                    "keep": step("keep", ["safe"], "hold"),
+                    "rest": ["use": "wait@1", "with": ["duration": "30ms"], "depends_on": ["keep"]],
                 ],
             ],
             [
@@ -51,7 +52,9 @@ struct CrashTests {
             for _ in 0..<count {
                 number += 1
                 let body: Value = ["id": .string("m-\(number)"), "type": "t", "data": ["n": Value(number)]]
-                guard let answer = try? await node.client.send("POST", "/api/v1/messages", body: JSONWriter.bytes(body)), answer.status == 202 else { break }
+                guard let answer = try? await node.client.send("POST", "/api/v1/messages", body: JSONWriter.bytes(body)),
+                    answer.status == 202
+                else { break }
                 acknowledged["m-\(number)"] = answer.value["runs"]?.list?.first?.string
             }
             await fall
@@ -69,7 +72,9 @@ struct CrashTests {
         for (message, run) in acknowledged {
             let ended = try await eventually {
                 try await node.client.get("/api/v1/runs/\(run)")
-            } until: { ["succeeded", "failed", "held"].contains($0["state"]?.string) }
+            } until: {
+                ["succeeded", "failed", "held"].contains($0["state"]?.string)
+            }
             let state = ended["state"]?.string
             #expect(state == "succeeded" || state == "held", "seed \(seed): message \(message), run \(run) is \(state ?? "missing")")
             if state == "held" { held += 1 }
@@ -88,7 +93,11 @@ struct CrashTests {
             let id = try #require(task["id"]?.string)
             _ = try await node.client.post("/api/v1/tasks/\(id):resolve", body: ["as": "succeeded"])
             let run = try #require(task["run"]?.string)
-            let ended = try await eventually { try await node.client.get("/api/v1/runs/\(run)") } until: { $0["state"]?.string == "succeeded" }
+            let ended = try await eventually {
+                try await node.client.get("/api/v1/runs/\(run)")
+            } until: {
+                $0["state"]?.string == "succeeded"
+            }
             #expect(ended["state"]?.string == "succeeded", "seed \(seed)")
         }
     }
@@ -124,15 +133,25 @@ struct CrashTests {
         let metric = "distric_task_attempts_started_total 2"
         _ = try await eventually {
             .string(String(decoding: try await node.client.send("GET", "/metrics").bytes, as: UTF8.self))
-        } until: { $0.string?.contains(metric) == true }
+        } until: {
+            $0.string?.contains(metric) == true
+        }
         node.crash()
         node = try RunningNode(data: folder.path + "/data", arguments)
-        let after = try await eventually { try await node.client.get("/api/v1/runs/\(run)") } until: { $0.at("tasks", "byState", "succeeded")?.int == 1 }
+        let after = try await eventually {
+            try await node.client.get("/api/v1/runs/\(run)")
+        } until: {
+            $0.at("tasks", "byState", "succeeded")?.int == 1
+        }
         #expect(after["state"]?.string == "held")
         #expect(after.at("tasks", "byState", "unknown")?.int == 1)
         let resolved = try node.distric("tasks", "resolve", "\(run).held", "--as", "failed", "--reason", "it never slept")
         #expect(resolved.code == 0, "\(resolved.err)")
-        let ended = try await eventually { try await node.client.get("/api/v1/runs/\(run)") } until: { $0["state"]?.string == "failed" }
+        let ended = try await eventually {
+            try await node.client.get("/api/v1/runs/\(run)")
+        } until: {
+            $0["state"]?.string == "failed"
+        }
         #expect(ended["state"]?.string == "failed")
     }
 }

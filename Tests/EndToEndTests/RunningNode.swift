@@ -10,7 +10,8 @@ enum Built {
     static let distric: String = {
         let folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         let candidates = [folder, folder.deletingLastPathComponent(), folder.deletingLastPathComponent().deletingLastPathComponent()]
-        return candidates.map { $0.appending(path: "distric").path() }.first { FileManager.default.isExecutableFile(atPath: $0) } ?? "distric"
+        return candidates.map { $0.appending(path: "distric").path() }.first { FileManager.default.isExecutableFile(atPath: $0) }
+            ?? "distric"
     }()
 
     /// Where a tool that a test needs lies; nil skips the test, unless `DISTRIC_CI` is set.
@@ -31,7 +32,8 @@ struct Finished {
 
 /// Runs a program to its end, for at most a minute.
 func run(
-    _ program: String = Built.distric, _ arguments: [String], input: String = "", in folder: String? = nil, environment: [String: String] = [:]
+    _ program: String = Built.distric, _ arguments: [String], input: String = "", in folder: String? = nil,
+    environment: [String: String] = [:]
 ) throws -> Finished {
     let process = Process()
     process.executableURL = URL(filePath: program)
@@ -54,7 +56,8 @@ func run(
     process.waitUntilExit()
     return Finished(
         code: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
-        out: String(decoding: try Data(contentsOf: outFile), as: UTF8.self), err: String(decoding: try Data(contentsOf: errFile), as: UTF8.self))
+        out: String(decoding: try Data(contentsOf: outFile), as: UTF8.self),
+        err: String(decoding: try Data(contentsOf: errFile), as: UTF8.self))
 }
 
 /// Nothing of the surroundings' settings reaches the programs under test.
@@ -111,7 +114,9 @@ final class RunningNode {
 
     private static func readyURL(_ log: URL) -> String? {
         guard let text = try? String(contentsOf: log, encoding: .utf8) else { return nil }
-        for line in text.split(separator: "\n") where line.contains("\"message\":\"ready\"") { return (try? JSONScanner.parse(line.utf8))?["url"]?.string }
+        for line in text.split(separator: "\n") where line.contains("\"message\":\"ready\"") {
+            return (try? JSONScanner.parse(line.utf8))?["url"]?.string
+        }
         return nil
     }
 

@@ -71,7 +71,10 @@ struct HouseRulesTests {
 
     @Test func `nothing is public outside the facade`() {
         for file in files where file.room != "DistriC" {
-            for (number, line) in file.lines.enumerated() where line.contains(#/^\s*(public|open) (final|static|class|struct|enum|protocol|actor|func|var|let|init|convenience|extension) ?/#) {
+            for (number, line) in file.lines.enumerated()
+            where line.contains(
+                #/^\s*(public|open) (final|static|class|struct|enum|protocol|actor|func|var|let|init|convenience|extension) ?/#)
+            {
                 Issue.record("\(file.path):\(number + 1) is public")
             }
         }

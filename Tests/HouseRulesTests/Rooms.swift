@@ -27,14 +27,14 @@ let allowedImports: [String: Set<String>] = [
         "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Raft", "Cluster",
         "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging",
     ] + system,
-    "Simulation": ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows", "Storage", "Cluster", "Coordinator"],
     "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
     "Operator": [
         "Primitives", "Text", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
     ] + system,
-    "Command": ["Primitives", "Text", "Definitions", "DistriC", "Operator", "Offline", "Worker", "Simulation", "ArgumentParser"] + system,
+    "Command": ["Primitives", "Text", "Definitions", "DistriC", "Operator", "Offline", "Worker", "ArgumentParser"] + system,
     "Benchmark": [
-        "Primitives", "Text", "Wire", "Storage", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC", "ArgumentParser",
+        "Primitives", "Text", "Wire", "Storage", "Observability", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC",
+        "ArgumentParser",
     ] + system,
 ]
 

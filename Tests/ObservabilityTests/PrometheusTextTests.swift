@@ -48,7 +48,8 @@ struct PrometheusTextTests {
     }
 
     static let numbers: [(Double, String)] = [
-        (0, "0"), (-0.5, "-0.5"), (1e14, "100000000000000"), (1e15, "1000000000000000"), (1e21, "1e+21"), (0.1, "0.1"), (Double.infinity, "+Inf"),
+        (0, "0"), (-0.5, "-0.5"), (1e14, "100000000000000"), (1e15, "1000000000000000"), (1e21, "1e+21"), (0.1, "0.1"),
+        (Double.infinity, "+Inf"),
         (-Double.infinity, "-Inf"), (Double.nan, "NaN"), (-7, "-7"),
     ]
 

@@ -22,7 +22,8 @@ package struct ExampleMessages {
             default: ("sensor.reading", "/plant/hall-\(Int.random(in: 1...3, using: &generator))", reading())
             }
         return [
-            "id": .string("example-\(number)"), "source": .string(body.source), "type": .string(body.type), "time": .string(time.rfc3339), "data": body.data,
+            "id": .string("example-\(number)"), "source": .string(body.source), "type": .string(body.type), "time": .string(time.rfc3339),
+            "data": body.data,
         ]
     }
 
@@ -30,7 +31,8 @@ package struct ExampleMessages {
         let sku = ["TEA-100", "MUG-2", "POT-7", "TIN-40", "BAG-9"].randomElement(using: &generator) ?? "TEA-100"
         let quantity = Int.random(in: 1...6, using: &generator)
         return [
-            "orderId": .string("o-\(10_000 + number)"), "customer": .string("c-\(Int.random(in: 1...200, using: &generator))"), "sku": .string(sku),
+            "orderId": .string("o-\(10_000 + number)"), "customer": .string("c-\(Int.random(in: 1...200, using: &generator))"),
+            "sku": .string(sku),
             "quantity": Value(quantity), "total": .double(Double(quantity * Int.random(in: 450...2_900, using: &generator)) / 100),
         ]
     }
@@ -47,7 +49,8 @@ package struct ExampleMessages {
     }
 
     private mutating func reading() -> Value {
-        let device = (["pump-", "fan-", "press-"].randomElement(using: &generator) ?? "pump-") + String(Int.random(in: 1...40, using: &generator))
+        let device =
+            (["pump-", "fan-", "press-"].randomElement(using: &generator) ?? "pump-") + String(Int.random(in: 1...40, using: &generator))
         var fields = Fields([.init("device", .string(device))])
         guard Int.random(in: 0..<25, using: &generator) > 0 else { return .map(fields) }
         let celsius = Double(Int.random(in: 300...950, using: &generator)) / 10

@@ -7,7 +7,8 @@ package enum Examples {
 
     package static var files: [File] {
         [
-            File(path: "README.md", text: readme), File(path: "distric.toml", text: settings), File(path: "rules/shop.yaml", text: shopRules),
+            File(path: "README.md", text: readme), File(path: "distric.toml", text: settings),
+            File(path: "rules/shop.yaml", text: shopRules),
             File(path: "rules/plant.yaml", text: plantRules), File(path: "workflows/order-fulfilment.yaml", text: orderFulfilment),
             File(path: "workflows/payment-review.yaml", text: paymentReview), File(path: "workflows/sensor-alarm.yaml", text: sensorAlarm),
             File(path: "messages.ndjson", text: ExampleMessages(seed: 7).lines(1000)),

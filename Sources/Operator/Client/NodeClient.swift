@@ -113,7 +113,8 @@ package struct NodeClient: Sendable {
             let reason = error.connectionErrors.first.map { "\($0.error)" } ?? "\(error)"
             let isRefused = reason.contains("refused")
             return CommandFailure(
-                .unavailable, "\(url) cannot be reached: \(isRefused ? "connection refused; is a node running? Start one with 'distric node'" : reason)")
+                .unavailable,
+                "\(url) cannot be reached: \(isRefused ? "connection refused; is a node running? Start one with 'distric node'" : reason)")
         }
         if error is CancellationError { return CommandFailure(.interrupted, "interrupted") }
         return CommandFailure(.unavailable, "\(url): \(error)")

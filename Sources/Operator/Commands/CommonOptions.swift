@@ -18,8 +18,12 @@ package struct CommonOptions: ParsableArguments {
     package init() {}
 
     package func validate() throws {
-        guard let timeout = Duration(text: timeout), timeout > .zero else { throw ValidationError("--timeout '\(timeout)' is no duration; write 10s or 1m") }
-        if let namespace, (try? Namespace(namespace)) == nil { throw ValidationError("--namespace '\(namespace)' is no namespace: a-z, 0-9 and '-'") }
+        guard let timeout = Duration(text: timeout), timeout > .zero else {
+            throw ValidationError("--timeout '\(timeout)' is no duration; write 10s or 1m")
+        }
+        if let namespace, (try? Namespace(namespace)) == nil {
+            throw ValidationError("--namespace '\(namespace)' is no namespace: a-z, 0-9 and '-'")
+        }
     }
 
     var client: NodeClient {

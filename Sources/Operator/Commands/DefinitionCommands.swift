@@ -41,7 +41,8 @@ enum DefinitionActions {
         let items = answer["definitions"]?.list ?? []
         if common.output == .table || common.output == .wide {
             for item in items {
-                Session.current.out("\(item["kind"]?.string ?? "") \(item["namespace"]?.string ?? "")/\(item["name"]?.string ?? "") applied\n")
+                Session.current.out(
+                    "\(item["kind"]?.string ?? "") \(item["namespace"]?.string ?? "")/\(item["name"]?.string ?? "") applied\n")
             }
             Session.current.out("catalog version \(Column.plain(answer["catalogVersion"] ?? .null)) is in force\n")
         } else {
@@ -56,7 +57,8 @@ enum DefinitionActions {
         let problems = Session.current.tools.validate(documents, namespace: namespace)
         guard problems.isEmpty else { throw CommandFailure(.badData, problems.map(\.description).joined(separator: "\n")) }
         if common.connect != nil { _ = try await send(documents, common, "/api/v1/\(path):validate") }
-        let scope = common.connect.map { "against the catalog of \($0)" } ?? "by themselves (add --connect to check them against a node's catalog)"
+        let scope =
+            common.connect.map { "against the catalog of \($0)" } ?? "by themselves (add --connect to check them against a node's catalog)"
         Session.current.out("\(documents.count) definition\(documents.count == 1 ? "" : "s") valid, \(scope)\n")
     }
 
@@ -97,7 +99,8 @@ enum DefinitionActions {
 /// `distric rules`.
 package struct Rules: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "rules", abstract: "Rule sets: what messages mean.", subcommands: [Apply.self, List.self, Show.self, Validate.self, Delete.self])
+        commandName: "rules", abstract: "Rule sets: what messages mean.",
+        subcommands: [Apply.self, List.self, Show.self, Validate.self, Delete.self])
 
     package init() {}
 
@@ -125,9 +128,11 @@ package struct Rules: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             let columns = [
-                Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("MATCH", "match"), Column("RULES", "rules"), Column("VERSION", "version"),
+                Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("MATCH", "match"), Column("RULES", "rules"),
+                Column("VERSION", "version"),
             ]
-            try await DefinitionActions.list(common, path: "rules", columns, empty: "no rule set is in force; 'distric rules apply FILE' adds one")
+            try await DefinitionActions.list(
+                common, path: "rules", columns, empty: "no rule set is in force; 'distric rules apply FILE' adds one")
         }
     }
 
@@ -151,7 +156,8 @@ package struct Rules: AsyncParsableCommand {
 /// `distric workflows`.
 package struct Workflows: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "workflows", abstract: "Workflows: graphs of tasks.", subcommands: [Apply.self, List.self, Show.self, Validate.self, Delete.self])
+        commandName: "workflows", abstract: "Workflows: graphs of tasks.",
+        subcommands: [Apply.self, List.self, Show.self, Validate.self, Delete.self])
 
     package init() {}
 
@@ -179,9 +185,11 @@ package struct Workflows: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             let columns = [
-                Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("LABEL", "label"), Column("TASKS", "tasks"), Column("VERSION", "version"),
+                Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("LABEL", "label"), Column("TASKS", "tasks"),
+                Column("VERSION", "version"),
             ]
-            try await DefinitionActions.list(common, path: "workflows", columns, empty: "no workflow is in force; 'distric workflows apply FILE' adds one")
+            try await DefinitionActions.list(
+                common, path: "workflows", columns, empty: "no workflow is in force; 'distric workflows apply FILE' adds one")
         }
     }
 

@@ -6,7 +6,8 @@ import Text
 /// `distric messages`.
 package struct Messages: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "messages", abstract: "Submit messages and look at what became of them.", subcommands: [Submit.self, List.self, Show.self])
+        commandName: "messages", abstract: "Submit messages and look at what became of them.",
+        subcommands: [Submit.self, List.self, Show.self])
 
     package init() {}
 
@@ -66,7 +67,9 @@ package struct Messages: AsyncParsableCommand {
             } else {
                 common.print(summary)
             }
-            if submission.refused > 0 { throw CommandFailure(submission.worst, "\(submission.refused) of \(lines.count) messages were not accepted") }
+            if submission.refused > 0 {
+                throw CommandFailure(submission.worst, "\(submission.refused) of \(lines.count) messages were not accepted")
+            }
         }
     }
 }
@@ -98,7 +101,9 @@ enum MessageLines {
 
     /// A file that is one JSON text over several lines, or a list.
     private static func whole(_ bytes: [UInt8]) -> [Line]? {
-        guard let first = bytes.first(where: { ![0x20, 0x0A, 0x0D, 0x09].contains($0) }), first == UInt8(ascii: "[") || first == UInt8(ascii: "{") else {
+        guard let first = bytes.first(where: { ![0x20, 0x0A, 0x0D, 0x09].contains($0) }),
+            first == UInt8(ascii: "[") || first == UInt8(ascii: "{")
+        else {
             return nil
         }
         guard let value = try? JSONScanner.parse(bytes) else { return nil }
@@ -138,12 +143,14 @@ struct Submission {
 
     var sentence: String {
         let rate = Int(Double(done) / seconds)
-        return "\(accepted) accepted (\(runs) runs), \(unmatched) unmatched, \(duplicates) duplicate, \(refused) refused in \(String(format: "%.2f", seconds)) s, \(rate)/s"
+        return
+            "\(accepted) accepted (\(runs) runs), \(unmatched) unmatched, \(duplicates) duplicate, \(refused) refused in \(String(format: "%.2f", seconds)) s, \(rate)/s"
     }
 
     var summary: Value {
         [
-            "accepted": Value(accepted), "runs": Value(runs), "unmatched": Value(unmatched), "duplicate": Value(duplicates), "refused": Value(refused),
+            "accepted": Value(accepted), "runs": Value(runs), "unmatched": Value(unmatched), "duplicate": Value(duplicates),
+            "refused": Value(refused),
             "seconds": .double(seconds),
         ]
     }
@@ -171,12 +178,15 @@ struct Submission {
     private mutating func send(_ batch: [MessageLines.Line]) async throws {
         let body = Array(batch.map(\.bytes).joined(separator: [0x0A]))
         for attempt in 1...Self.busyTries {
-            let answer = try await client.send("POST", "/api/v1/messages", [("namespace", namespace)], body: body, type: "application/x-ndjson")
+            let answer = try await client.send(
+                "POST", "/api/v1/messages", [("namespace", namespace)], body: body, type: "application/x-ndjson")
             if answer.status == 503 || answer.status == 429, attempt < Self.busyTries {
                 try await Task.sleep(for: .milliseconds(100 * attempt))
                 continue
             }
-            guard answer.status == 200, let items = answer.value["items"]?.list, items.count == batch.count else { throw NodeClient.refusal(answer) }
+            guard answer.status == 200, let items = answer.value["items"]?.list, items.count == batch.count else {
+                throw NodeClient.refusal(answer)
+            }
             for (line, item) in zip(batch, items) { count(line, item) }
             return
         }

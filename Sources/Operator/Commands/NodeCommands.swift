@@ -28,7 +28,10 @@ package struct Status: AsyncParsableCommand {
             messages \(text("messages", "accepted")) accepted
 
             """)
-        let columns = [Column("NODE", "id"), Column("ROLE", "role"), Column("STATE", "state"), Column("SLOTS", "slots"), Column("STARTED", "startedAt")]
+        let columns = [
+            Column("NODE", "id"), Column("ROLE", "role"), Column("STATE", "state"), Column("SLOTS", "slots"),
+            Column("STARTED", "startedAt"),
+        ]
         Session.current.out("\n" + common.rendering.rows(status["members"]?.list ?? [], columns))
         if status["ready"]?.bool != true { throw CommandFailure(.failed, "the node is not ready; 'distric health' says why") }
     }
@@ -101,14 +104,16 @@ package struct Events: AsyncParsableCommand {
     }
 
     private static let columns = [
-        Column("SEQ", "seq"), Column("TIME", "time"), Column("KIND", "kind"), Column("SEVERITY", "severity"), Column("SUBJECT", "subject", wide: true),
+        Column("SEQ", "seq"), Column("TIME", "time"), Column("KIND", "kind"), Column("SEVERITY", "severity"),
+        Column("SUBJECT", "subject", wide: true),
         Column("TEXT", "text"),
     ]
 
     private func text(_ event: Value) -> String {
         switch common.output {
         case .json, .jsonl: JSONWriter.text(event) + "\n"
-        case .table, .wide, .yaml, .csv, .tsv, .name: Self.columns.filter { !$0.isWide }.map { $0.text(event) }.joined(separator: "  ") + "\n"
+        case .table, .wide, .yaml, .csv, .tsv, .name:
+            Self.columns.filter { !$0.isWide }.map { $0.text(event) }.joined(separator: "  ") + "\n"
         }
     }
 }
@@ -127,7 +132,10 @@ package struct Traces: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             let answer = try await common.client.get("/api/v1/traces", [("limit", String(list.limit))])
-            let columns = [Column("TRACE", "traceId"), Column("START", "start"), Column("MS", "durationMs"), Column("ROOT", "name"), Column("ERROR", "error")]
+            let columns = [
+                Column("TRACE", "traceId"), Column("START", "start"), Column("MS", "durationMs"), Column("ROOT", "name"),
+                Column("ERROR", "error"),
+            ]
             common.print(answer["items"]?.list ?? [], columns, name: "traceId", empty: "no trace was recorded yet")
         }
     }
@@ -140,7 +148,10 @@ package struct Traces: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             let answer = try await common.client.get("/api/v1/traces/\(NodeClient.escaped(id))")
-            let columns = [Column("START", "start"), Column("MS", "durationMs"), Column("SPAN", "name"), Column("NODE", "node", wide: true), Column("ERROR", "error")]
+            let columns = [
+                Column("START", "start"), Column("MS", "durationMs"), Column("SPAN", "name"), Column("NODE", "node", wide: true),
+                Column("ERROR", "error"),
+            ]
             common.print(answer["spans"]?.list ?? [], columns, name: "spanId", empty: "no span")
         }
     }
@@ -167,7 +178,8 @@ package struct Metrics: AsyncParsableCommand {
 /// Every command that asks a node; the door adds its own.
 package enum OperatorCommands {
     package static let all: [any ParsableCommand.Type] = [
-        Status.self, Health.self, Nodes.self, Raft.self, Messages.self, Rules.self, Workflows.self, Runs.self, Tasks.self, Events.self, Traces.self,
+        Status.self, Health.self, Nodes.self, Raft.self, Messages.self, Rules.self, Workflows.self, Runs.self, Tasks.self, Events.self,
+        Traces.self,
         Metrics.self,
     ]
 }

@@ -42,7 +42,11 @@ package struct Runs: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             let run = try await common.client.get("/api/v1/runs/\(NodeClient.escaped(id))")
-            if common.output == .table || common.output == .wide { Session.current.out(RunText.page(run, common.rendering)) } else { common.print(run) }
+            if common.output == .table || common.output == .wide {
+                Session.current.out(RunText.page(run, common.rendering))
+            } else {
+                common.print(run)
+            }
         }
     }
 
@@ -60,7 +64,9 @@ package struct Runs: AsyncParsableCommand {
                 report(run, &seen)
                 let state = run["state"]?.string ?? ""
                 if !["running", "held"].contains(state) {
-                    guard state == "succeeded" else { throw CommandFailure(.failed, "run \(id) \(state): \(run.at("error", "message")?.string ?? "")") }
+                    guard state == "succeeded" else {
+                        throw CommandFailure(.failed, "run \(id) \(state): \(run.at("error", "message")?.string ?? "")")
+                    }
                     return
                 }
                 try await Task.sleep(for: .milliseconds(200))
@@ -111,9 +117,11 @@ enum RunText {
 
     static let taskColumns = [
         Column("TASK", "task"), Column("KIND", "kind"), Column("STATE", "state"), Column("ATTEMPT", "attempt"), Column("WORKER", "worker"),
-        Column("STARTED", "startedAt", wide: true), Column("ENDED", "endedAt", wide: true), Column("BLOCKED", "blocked", "reason", wide: true),
+        Column("STARTED", "startedAt", wide: true), Column("ENDED", "endedAt", wide: true),
+        Column("BLOCKED", "blocked", "reason", wide: true),
         Column("RESULT") { task in
-            task.at("error", "message")?.string.flatMap { task["state"]?.string == "succeeded" ? nil : $0 } ?? Column.plain(task["output"] ?? .null)
+            task.at("error", "message")?.string.flatMap { task["state"]?.string == "succeeded" ? nil : $0 }
+                ?? Column.plain(task["output"] ?? .null)
         },
     ]
 
@@ -131,7 +139,8 @@ enum RunText {
 /// `distric tasks`.
 package struct Tasks: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "tasks", abstract: "Tasks of runs, their attempts and logs.", subcommands: [List.self, Show.self, Logs.self, Resolve.self])
+        commandName: "tasks", abstract: "Tasks of runs, their attempts and logs.",
+        subcommands: [List.self, Show.self, Logs.self, Resolve.self])
 
     package init() {}
 
@@ -139,13 +148,16 @@ package struct Tasks: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List tasks, those of open runs first.")
         @OptionGroup var common: CommonOptions
         @OptionGroup var list: ListOptions
-        @Option(name: .long, help: "Only these states: pending, queued, leased, waiting, succeeded, failed, timed_out, cancelled, skipped, unknown.")
+        @Option(
+            name: .long,
+            help: "Only these states: pending, queued, leased, waiting, succeeded, failed, timed_out, cancelled, skipped, unknown.")
         var state: String?
         @Option(name: .long, help: "Only tasks of this workflow.") var workflow: String?
 
         @concurrent
         func run() async throws {
-            let answer = try await common.client.get("/api/v1/tasks", list.query + [common.space, ("status", state), ("workflow", workflow)])
+            let answer = try await common.client.get(
+                "/api/v1/tasks", list.query + [common.space, ("status", state), ("workflow", workflow)])
             let columns = [Column("ID", "id"), Column("WORKFLOW", "workflow")] + RunText.taskColumns.dropFirst()
             common.print(answer["items"]?.list ?? [], columns, empty: "no task\(state.map { " in state \($0)" } ?? " yet")")
         }

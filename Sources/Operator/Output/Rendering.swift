@@ -85,7 +85,8 @@ package struct Rendering: Sendable {
             var line = ""
             for (column, cell) in row.enumerated() {
                 let isLast = column == row.count - 1
-                let shown = isLast && format == .table && cell.count > widths[column] ? cell.prefix(max(0, widths[column] - 1)) + "…" : cell[...]
+                let shown =
+                    isLast && format == .table && cell.count > widths[column] ? cell.prefix(max(0, widths[column] - 1)) + "…" : cell[...]
                 line += isLast ? String(shown) : shown + String(repeating: " ", count: max(0, widths[column] - shown.count) + 2)
             }
             return line + "\n"
@@ -116,7 +117,8 @@ package struct Rendering: Sendable {
             case .list(let items) where items.contains(where: { $0.map != nil }):
                 "\(space)\(member.key):\n" + items.map { "\(space)  -\n" + facts($0, indent: indent + 4) }.joined()
             default:
-                "\(space)\(member.key):" + String(repeating: " ", count: longest - member.key.count + 1) + Self.oneLine(Column.plain(member.value)) + "\n"
+                "\(space)\(member.key):" + String(repeating: " ", count: longest - member.key.count + 1)
+                    + Self.oneLine(Column.plain(member.value)) + "\n"
             }
         }.joined()
     }

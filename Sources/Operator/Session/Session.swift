@@ -25,7 +25,8 @@ package struct Session: Sendable {
         note: { FileHandle.standardError.write(Data($0.utf8)) }, notesAreInteractive: isatty(2) == 1, width: 120)
 
     package init(
-        environment: [String: String], tools: any LocalTools, out: @escaping @Sendable (String) -> Void, note: @escaping @Sendable (String) -> Void,
+        environment: [String: String], tools: any LocalTools, out: @escaping @Sendable (String) -> Void,
+        note: @escaping @Sendable (String) -> Void,
         notesAreInteractive: Bool, width: Int
     ) {
         self.environment = environment
