@@ -142,6 +142,7 @@ let package = Package(
             ]),
         tests("PrimitivesTests", ["Primitives"]),
         tests("CELTests", ["CEL", "Primitives", "Text"]),
+        tests("WorkflowsTests", ["Workflows", "CEL", "Primitives", "Text"]),
         tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),
         tests("TextTests", ["Text", "Primitives"]),
         tests("WireTests", ["Wire", "Primitives"]),

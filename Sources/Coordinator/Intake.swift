@@ -40,30 +40,34 @@ package final class Intake: Sendable {
 
     package var recentUnmatched: [Message] { unmatched.withLock { $0 } }
 
-    /// One verdict a message, in order; each is final before this returns.
+    /// One verdict a message, in order; each is final before this returns. A message that comes alone belongs to its request's trace; each
+    /// message of a batch has a trace of its own.
     package func submit(_ messages: [Message], trace: TraceContext?) async -> [Verdict] {
         metrics.received.increment(by: messages.count)
+        let roots = messages.count == 1 ? [] : messages.map { begin($0) }
+        let traces = messages.count == 1 ? [trace] : roots.map { $0?.context }
         var verdicts = [Verdict](repeating: .busy("the catalog keeps changing"), count: messages.count)
         var open = Array(messages.indices)
         for attempt in 0..<Self.rematchLimit where !open.isEmpty {
             if attempt > 0 { try? await Task.sleep(for: .milliseconds(5)) }
-            open = await round(messages, open, trace, &verdicts)
+            open = await round(messages, open, traces, &verdicts)
         }
+        for root in roots { telemetry.spans.end(root) }
         count(verdicts)
         return verdicts
     }
 
+    private func begin(_ message: Message) -> OpenSpan? {
+        telemetry.spans.begin("message \(message.type)", in: telemetry.spans.context(traceparent: nil, tracestate: nil))
+    }
+
     /// Matches and proposes; returns the messages whose catalog changed meanwhile.
-    private func round(_ messages: [Message], _ open: [Int], _ trace: TraceContext?, _ verdicts: inout [Verdict]) async -> [Int] {
+    private func round(_ messages: [Message], _ open: [Int], _ traces: [TraceContext?], _ verdicts: inout [Verdict]) async -> [Int] {
         let catalog = loop.catalog
         var places: [Int] = []
         var submissions: [Planner.Submission] = []
         for place in open {
-            let span = telemetry.spans.begin("rules.match", in: trace)
-            let began = telemetry.clock.now
-            let matches = catalog.rules.matches(messages[place])
-            metrics.evaluation.observe(telemetry.clock.now.duration(since: began))
-            telemetry.spans.end(span, ["matched": Value(matches.count)])
+            let matches = match(messages[place], catalog, traces[place])
             guard !matches.isEmpty else {
                 keep(messages[place])
                 verdicts[place] = .unmatched(catalogVersion: catalog.version)
@@ -73,11 +77,11 @@ package final class Intake: Sendable {
             submissions.append(
                 Planner.Submission(
                     message: messages[place], catalogVersion: catalog.version, matched: matches.map(\.name),
-                    runs: runs(of: messages[place], matches, catalog, trace)))
+                    runs: runs(of: messages[place], matches, catalog, traces[place])))
         }
-        let span = telemetry.spans.begin("raft.propose", in: trace)
+        let spans = places.map { telemetry.spans.begin("raft.propose", in: traces[$0]) }
         let answers = await loop.ask(submissions.map { .submit($0) })
-        telemetry.spans.end(span, ["messages": Value(submissions.count)])
+        for span in spans { telemetry.spans.end(span) }
         var again: [Int] = []
         for (number, answer) in answers.enumerated() {
             switch answer {
@@ -90,6 +94,15 @@ package final class Intake: Sendable {
             }
         }
         return again
+    }
+
+    private func match(_ message: Message, _ catalog: Catalog, _ trace: TraceContext?) -> [RuleCatalog.Match] {
+        let span = telemetry.spans.begin("rules.match", in: trace)
+        let began = telemetry.clock.now
+        let matches = catalog.rules.matches(message)
+        metrics.evaluation.observe(telemetry.clock.now.duration(since: began))
+        telemetry.spans.end(span, ["matched": Value(matches.count)])
+        return matches
     }
 
     private func runs(of message: Message, _ matches: [RuleCatalog.Match], _ catalog: Catalog, _ trace: TraceContext?) -> [WorkflowRun] {

@@ -248,7 +248,7 @@ package struct Planner {
                     fence: task.fence,
                     key: task.key ?? "\(run.id)/\(task.name)", input: task.input ?? .null,
                     timeout: definition.tasks[place].timeouts.attempt,
-                    journalsStart: task.kind.hasEffects && definition.tasks[place].onLost != .retry, trace: run.trace)
+                    journalsStart: task.kind.hasEffects && definition.tasks[place].onLost != .retry, trace: run.spanContext)
             ))
         if let since = task.readyAt { output.notices.append((state.applied, .taskStarted(latency: wall.duration(since: since)))) }
     }
@@ -472,4 +472,9 @@ package struct Planner {
     private mutating func answer(_ token: Int, _ answer: Answer, now: Bool = false) {
         output.answers.append((now ? .zero : state.applied, token, answer))
     }
+}
+
+extension WorkflowRun {
+    /// The run's own span within its trace: what its tasks' spans hang under. The id needs no storage.
+    var spanContext: TraceContext? { trace?.child(span: id.low) }
 }

@@ -2,7 +2,7 @@
 /// pattern times text at worst and never recurses.
 package struct Wildcard: Equatable, Sendable {
     private let pattern: [UInt8]
-    /// Whether `*` also stands for '/'; file patterns say no.
+    /// Whether `*` and `?` also stand for '/'; file patterns say no.
     private let starCrossesSlash: Bool
 
     package init(_ pattern: String, starCrossesSlash: Bool = true) {
@@ -23,7 +23,7 @@ package struct Wildcard: Equatable, Sendable {
             if p < pattern.count, pattern[p] == UInt8(ascii: "*") {
                 retry = (p + 1, t)
                 p += 1
-            } else if p < pattern.count, pattern[p] == UInt8(ascii: "?") {
+            } else if p < pattern.count, pattern[p] == UInt8(ascii: "?"), starCrossesSlash || text[t] != UInt8(ascii: "/") {
                 t += characterLength(text, t)
                 p += 1
             } else if p < pattern.count, pattern[p] == text[t] {

@@ -92,7 +92,10 @@ struct TaskReader {
             limit["attempt"]?.only(["count"], later: ["duration"])
             policy.furtherAttempts = (limit["attempt"]?.required("count")?.int(in: 1...101) ?? 3) - 1
         }
-        if let delay = written["delay"].flatMap({ $0.duration() }) { policy.backoff.delay = delay }
+        if let delay = written["delay"].flatMap({ $0.duration() }) {
+            policy.backoff.delay = delay
+            policy.backoff.maximum = max(policy.backoff.maximum, delay)
+        }
         if let backoff = written["backoff"] { read(backoff, into: &policy.backoff) }
         if let jitter = written["jitter"] { policy.backoff.jitter = jitter.choice(JitterWord.self)?.jitter ?? .full }
         let check = TemplateCheck(names: ["error"], tasks: nil, ancestors: nil, environment: environment)

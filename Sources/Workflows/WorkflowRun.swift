@@ -224,6 +224,7 @@ package struct WorkflowRun: Equatable, Sendable {
         switch verdict {
         case .succeeded(let output):
             tasks[task].output = output
+            tasks[task].error = nil
             finish(task, .succeeded, at: context.now)
         case .failed(let reason):
             tasks[task].error = TaskError(type: "resolved_failed", message: reason)

@@ -96,116 +96,99 @@ enum DefinitionActions {
     }
 }
 
+/// What tells `distric rules` and `distric workflows` apart.
+package protocol DefinitionKind: Sendable {
+    static var path: String { get }
+    static var noun: String { get }
+    static var columns: [Column] { get }
+}
+
+/// Rule sets, for the commands on definitions.
+package enum RuleSetKind: DefinitionKind {
+    package static let path = "rules"
+    package static let noun = "rule set"
+    package static let columns = [
+        Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("MATCH", "match"), Column("RULES", "rules"), Column("VERSION", "version"),
+    ]
+}
+
+/// Workflows, for the commands on definitions.
+package enum WorkflowKind: DefinitionKind {
+    package static let path = "workflows"
+    package static let noun = "workflow"
+    package static let columns = [
+        Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("LABEL", "label"), Column("TASKS", "tasks"), Column("VERSION", "version"),
+    ]
+}
+
 /// `distric rules`.
 package struct Rules: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "rules", abstract: "Rule sets: what messages mean.",
-        subcommands: [Apply.self, List.self, Show.self, Validate.self, Delete.self])
-
+        commandName: "rules", abstract: "Rule sets: what messages mean.", subcommands: definitionCommands(RuleSetKind.self))
     package init() {}
-
-    struct Apply: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Put rule sets (and workflows in the same files) into force, all at once.",
-            discussion: "  distric rules apply examples/rules/\n  distric rules apply payments.yaml fraud-check.yaml")
-        @OptionGroup var files: DefinitionFiles
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.apply(files, common, path: "rules") }
-    }
-
-    struct Validate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Check rule sets without a node, and run the tests inside them.")
-        @OptionGroup var files: DefinitionFiles
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.validate(files, common, path: "rules") }
-    }
-
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List rule sets.")
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws {
-            let columns = [
-                Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("MATCH", "match"), Column("RULES", "rules"),
-                Column("VERSION", "version"),
-            ]
-            try await DefinitionActions.list(
-                common, path: "rules", columns, empty: "no rule set is in force; 'distric rules apply FILE' adds one")
-        }
-    }
-
-    struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show a rule set as it was applied.")
-        @Argument(help: "The rule set's name.") var name: String
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.show(name, common, path: "rules") }
-    }
-
-    struct Delete: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Take a rule set out of force.")
-        @Argument(help: "The rule set's name.") var name: String
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.delete(name, common, path: "rules") }
-    }
 }
 
 /// `distric workflows`.
 package struct Workflows: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "workflows", abstract: "Workflows: graphs of tasks.",
-        subcommands: [Apply.self, List.self, Show.self, Validate.self, Delete.self])
-
+        commandName: "workflows", abstract: "Workflows: graphs of tasks.", subcommands: definitionCommands(WorkflowKind.self))
     package init() {}
+}
 
-    struct Apply: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Put workflows (and rule sets in the same files) into force, all at once.",
-            discussion: "  distric workflows apply examples/workflows/")
-        @OptionGroup var files: DefinitionFiles
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.apply(files, common, path: "workflows") }
-    }
+private func definitionCommands<Kind: DefinitionKind>(_: Kind.Type) -> [any ParsableCommand.Type] {
+    [
+        ApplyDefinitions<Kind>.self, ListDefinitions<Kind>.self, ShowDefinition<Kind>.self, ValidateDefinitions<Kind>.self, DeleteDefinition<Kind>.self,
+    ]
+}
 
-    struct Validate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Check workflows without a node.")
-        @OptionGroup var files: DefinitionFiles
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.validate(files, common, path: "workflows") }
+private struct ApplyDefinitions<Kind: DefinitionKind>: AsyncParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "apply", abstract: "Put \(Kind.noun)s (and whatever else the files define) into force, all at once.",
+            discussion: "  distric \(Kind.path) apply \(Kind.path)/\n  distric \(Kind.path) apply payments.yaml fraud-check.yaml")
     }
+    @OptionGroup var files: DefinitionFiles
+    @OptionGroup var common: CommonOptions
+    @concurrent
+    func run() async throws { try await DefinitionActions.apply(files, common, path: Kind.path) }
+}
 
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List workflows.")
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws {
-            let columns = [
-                Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("LABEL", "label"), Column("TASKS", "tasks"),
-                Column("VERSION", "version"),
-            ]
-            try await DefinitionActions.list(
-                common, path: "workflows", columns, empty: "no workflow is in force; 'distric workflows apply FILE' adds one")
-        }
+private struct ValidateDefinitions<Kind: DefinitionKind>: AsyncParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "validate", abstract: "Check definitions without a node, and run the tests inside rule files.",
+            discussion: "With --connect they are checked against that node's catalog too.")
     }
+    @OptionGroup var files: DefinitionFiles
+    @OptionGroup var common: CommonOptions
+    @concurrent
+    func run() async throws { try await DefinitionActions.validate(files, common, path: Kind.path) }
+}
 
-    struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show a workflow as it was applied.")
-        @Argument(help: "The workflow's name.") var name: String
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.show(name, common, path: "workflows") }
+private struct ListDefinitions<Kind: DefinitionKind>: AsyncParsableCommand {
+    static var configuration: CommandConfiguration { CommandConfiguration(commandName: "list", abstract: "List \(Kind.noun)s.") }
+    @OptionGroup var common: CommonOptions
+    @concurrent
+    func run() async throws {
+        let empty = "no \(Kind.noun) is in force; 'distric \(Kind.path) apply FILE' adds one"
+        try await DefinitionActions.list(common, path: Kind.path, Kind.columns, empty: empty)
     }
+}
 
-    struct Delete: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Take a workflow out of force; open runs of it go on.")
-        @Argument(help: "The workflow's name.") var name: String
-        @OptionGroup var common: CommonOptions
-        @concurrent
-        func run() async throws { try await DefinitionActions.delete(name, common, path: "workflows") }
+private struct ShowDefinition<Kind: DefinitionKind>: AsyncParsableCommand {
+    static var configuration: CommandConfiguration { CommandConfiguration(commandName: "show", abstract: "Show a \(Kind.noun) as it was applied.") }
+    @Argument(help: "Its name.") var name: String
+    @OptionGroup var common: CommonOptions
+    @concurrent
+    func run() async throws { try await DefinitionActions.show(name, common, path: Kind.path) }
+}
+
+private struct DeleteDefinition<Kind: DefinitionKind>: AsyncParsableCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(commandName: "delete", abstract: "Take a \(Kind.noun) out of force; open runs go on with what they began with.")
     }
+    @Argument(help: "Its name.") var name: String
+    @OptionGroup var common: CommonOptions
+    @concurrent
+    func run() async throws { try await DefinitionActions.delete(name, common, path: Kind.path) }
 }
