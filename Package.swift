@@ -143,6 +143,12 @@ let package = Package(
         tests("PrimitivesTests", ["Primitives"]),
         tests("CELTests", ["CEL", "Primitives", "Text"]),
         tests("WorkflowsTests", ["Workflows", "CEL", "Primitives", "Text"]),
+        tests(
+            "CoordinatorTests",
+            [
+                "Coordinator", "Workflows", "Rules", "Cluster", "Storage", "Observability", "Wire", "Primitives", "Text",
+                .product(name: "HashTreeCollections", package: collections),
+            ]),
         tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),
         tests("TextTests", ["Text", "Primitives"]),
         tests("WireTests", ["Wire", "Primitives"]),

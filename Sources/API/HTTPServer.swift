@@ -43,15 +43,24 @@ package enum HTTPServer {
                 description:
                     "\(host):\(port) is in use by another program; stop it, or choose another --http address (port 0 takes a free one)")
         } catch let error as IOError {
-            throw Failure(description: "cannot listen on \(host):\(port): \(error)")
+            throw Failure(description: "cannot listen on \(host):\(port): \(String(cString: strerror(error.errnoCode)))")
+        } catch let error as SocketAddressError {
+            throw Failure(description: "cannot listen on \(host):\(port): no such host (\(error))")
         }
+    }
+
+    /// A name or an address that can only mean this machine.
+    package static func isLoopback(_ host: String) -> Bool {
+        if host == "localhost" || host == "::1" || host == "[::1]" { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 
     private static func application(
         info: NodeInfo, host: String, port: Int, logger: Logger, didBind: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
-        let router = Router(context: NodeRequestContext.self)
-        router.add(middleware: RequestObservation(info: info))
+        let router = Router(context: NodeRequestContext.self, options: .autoGenerateHeadEndpoints)
+        router.add(middleware: RequestObservation(info: info, trustsOnlyLoopback: isLoopback(host)))
         let api = router.group("api/v1")
         MessageRoutes(info: info).add(to: api)
         DefinitionRoutes(info: info).add(to: api)
@@ -72,9 +81,11 @@ struct RequestObservation: RouterMiddleware {
     private let info: NodeInfo
     private let durations: Histogram
     private let byClass: [Counter]
+    private let trustsOnlyLoopback: Bool
 
-    init(info: NodeInfo) {
+    init(info: NodeInfo, trustsOnlyLoopback: Bool) {
         self.info = info
+        self.trustsOnlyLoopback = trustsOnlyLoopback
         let metrics = info.telemetry.metrics
         durations = metrics.histogram("distric_http_request_duration_seconds", "Time to answer an HTTP request.")
         byClass = (1...5).map { metrics.counter("distric_http_requests_total", "HTTP requests by class of status.", ["class": "\($0)xx"]) }
@@ -112,8 +123,17 @@ struct RequestObservation: RouterMiddleware {
         return response
     }
 
-    /// A node on loopback without keys trusts its machine, not the pages that a browser on it shows.
+    /// A node on loopback without keys trusts its machine, not the pages that a browser on it shows: neither those of another origin, nor
+    /// those whose name was made to resolve to this machine.
     private func refuseForeignOrigin(_ request: Request) throws {
+        if trustsOnlyLoopback, let authority = request.head.authority {
+            let name = authority.hasPrefix("[") ? authority.prefix { $0 != "]" } + "]" : authority.prefix { $0 != ":" }
+            guard HTTPServer.isLoopback(String(name)) else {
+                throw Problem(
+                    status: .forbidden, type: "foreign_host", title: "Forbidden",
+                    detail: "this node answers only as localhost or a loopback address, not as '\(name.prefix(80))'")
+            }
+        }
         guard let origin = request.headers[.origin], let authority = request.head.authority else { return }
         guard origin == "http://\(authority)" || origin == "https://\(authority)" else {
             throw Problem(
@@ -123,7 +143,7 @@ struct RequestObservation: RouterMiddleware {
 
     private func translated(_ error: HTTPError, _ request: Request) -> Problem {
         switch error.status {
-        case .notFound: .notFound("no route \(request.method) \(request.uri.path)")
+        case .notFound: RouteTable.refusal(request)
         default:
             Problem(
                 status: error.status, type: error.status == .contentTooLarge ? "payload_too_large" : "bad_request",

@@ -29,6 +29,7 @@ struct MessageRoutes: Sendable {
 
     private func submit(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
         let namespace = try request.namespace()
+        try refuseOtherForms(request)
         guard !request.isNDJSON else { return try await submitLines(request, context, namespace) }
         let body = try await request.body(upTo: info.payloadLimit, "a message")
         let message: Message
@@ -45,6 +46,22 @@ struct MessageRoutes: Sendable {
             return .json(value, status: .accepted, headers: [.location: "/api/v1/messages/\(escaped(message.id))?namespace=\(namespace)"])
         case .unmatched: return .json(value)
         case .busy(let why): throw Problem.busy(why)
+        }
+    }
+
+    /// What would be misread is refused.
+    private func refuseOtherForms(_ request: Request) throws {
+        func unsupported(_ detail: String) -> Problem {
+            Problem(status: .unsupportedMediaType, type: "unsupported_media_type", title: "Unsupported media type", detail: detail)
+        }
+        if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
+            throw unsupported("Content-Encoding '\(encoding.prefix(40))' is not supported; send the body as it is")
+        }
+        if request.headers[.contentType]?.lowercased().hasPrefix("application/cloudevents-batch") == true {
+            throw unsupported("batches of CloudEvents are not supported yet; send application/x-ndjson, one event a line")
+        }
+        if request.headers.contains(where: { $0.name.canonicalName.hasPrefix("ce-") }) {
+            throw unsupported("CloudEvents in binary mode (ce-* headers) are not supported yet; send the event as one JSON object")
         }
     }
 

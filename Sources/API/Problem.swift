@@ -22,6 +22,8 @@ struct Problem: Error, HTTPResponseError {
     var errors: [Detail] = []
     var retryAfterSeconds: Int?
     var limits: Value?
+    /// Methods that the path has.
+    var allow: String?
 
     var value: Value {
         .object([
@@ -42,6 +44,7 @@ struct Problem: Error, HTTPResponseError {
 
     func response(from request: Request, context: some RequestContext) throws -> Response {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
+        if let allow { headers[.allow] = allow }
         if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
         return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: JSONWriter.bytes(value))))
     }

@@ -49,26 +49,31 @@ struct RunRoutes: Sendable {
 
     private func list(_ request: Request) throws -> Response {
         let filter = try Filter(request)
+        let page = try page(request) { filter.keeps($0) && filter.keeps(state: $0.state.rawValue) }
+        return info.list(page.runs.map { Presentation.run($0, withTasks: false) }, next: page.next)
+    }
+
+    /// Open runs by id, newest first, then ended ones as they ended, newest first; and where the next page begins.
+    private func page(_ request: Request, _ keeps: (WorkflowRun) -> Bool) throws -> (runs: [WorkflowRun], next: String?) {
         let limit = try request.limit()
-        let cursor = try HistoryCursor.read(request)
-        var items: [Value] = []
+        let text = request.uri.queryParameters["cursor"].map(String.init)
+        let after = text?.hasPrefix("o-") == true ? UUIDv7(String(text?.dropFirst(2) ?? "")) : nil
+        let cursor = after == nil ? try HistoryCursor.read(request) : nil
+        var runs: [WorkflowRun] = []
         if cursor == nil {
             let open = info.coordinator.loop.current.state.runs
-            for id in open.keys.sorted(by: >) {
-                guard items.count < limit else { break }
-                guard let run = open[id]?.run, filter.keeps(run), filter.keeps(state: run.state.rawValue) else { continue }
-                items.append(Presentation.run(run, withTasks: false))
+            for id in open.keys.sorted(by: >) where after.map({ id < $0 }) ?? true {
+                guard let run = open[id]?.run, keeps(run) else { continue }
+                guard runs.count < limit else { return (runs, runs.last.map { "o-\($0.id)" }) }
+                runs.append(run)
             }
         }
-        let ended = try info.coordinator.history.newest(.run, limit: limit - items.count, before: cursor) { item in
+        let ended = try info.coordinator.history.newest(.run, limit: limit - runs.count, before: cursor) { item in
             guard case .run(let run) = item else { return false }
-            return filter.keeps(run) && filter.keeps(state: run.state.rawValue)
+            return keeps(run)
         }
-        items += ended.items.compactMap { item in
-            guard case .run(let run) = item else { return nil }
-            return Presentation.run(run, withTasks: false)
-        }
-        return info.list(items, next: ended.next.map(HistoryCursor.text))
+        for case .run(let run) in ended.items { runs.append(run) }
+        return (runs, ended.next.map(HistoryCursor.text))
     }
 
     private func find(_ text: String) throws -> WorkflowRun {
@@ -89,7 +94,7 @@ struct RunRoutes: Sendable {
                 throw Problem.badRequest("invalid_wait", "wait is a duration up to 60s")
             }
             let end = info.telemetry.clock.now.advanced(by: wait)
-            while !run.state.isFinal, info.telemetry.clock.now < end {
+            while !run.state.isFinal, info.telemetry.clock.now < end, !info.telemetry.events.isClosed {
                 try await Task.sleep(for: .milliseconds(50))
                 run = try find(id)
             }
@@ -119,24 +124,14 @@ struct RunRoutes: Sendable {
 
     // MARK: Tasks
 
+    /// The tasks of a page of runs: `limit` counts runs, so that none is torn apart.
     private func listTasks(_ request: Request) throws -> Response {
         let filter = try Filter(request)
-        let limit = try request.limit()
-        var items: [Value] = []
-        func add(_ run: WorkflowRun) {
-            for place in run.tasks.indices where items.count < limit && filter.keeps(state: run.tasks[place].state.rawValue) {
-                items.append(Presentation.task(run, place))
-            }
+        let page = try page(request) { run in filter.keeps(run) && run.tasks.contains { filter.keeps(state: $0.state.rawValue) } }
+        let items = page.runs.flatMap { run in
+            run.tasks.indices.filter { filter.keeps(state: run.tasks[$0].state.rawValue) }.map { Presentation.task(run, $0) }
         }
-        let open = info.coordinator.loop.current.state.runs
-        for id in open.keys.sorted(by: >) where items.count < limit { if let run = open[id]?.run, filter.keeps(run) { add(run) } }
-        guard items.count < limit else { return info.list(items) }
-        let ended = try info.coordinator.history.newest(.run, limit: limit - items.count) { item in
-            guard case .run(let run) = item else { return false }
-            return filter.keeps(run) && run.tasks.contains { filter.keeps(state: $0.state.rawValue) }
-        }
-        for case .run(let run) in ended.items { add(run) }
-        return info.list(items)
+        return info.list(items, next: page.next)
     }
 
     private func place(_ context: NodeRequestContext) throws -> (WorkflowRun, Int) {

@@ -182,7 +182,7 @@ struct Lexer {
         case UInt8(ascii: "U"): width = 8
         default: throw fail(.badLiteral("escape '\\\(String(decoding: [kind], as: UTF8.self))'"), at: start)
         }
-        guard position + width <= bytes.count,
+        guard position + width <= bytes.count, bytes[position..<position + width].allSatisfy({ hexDigit($0) != nil }),
             let code = UInt32(String(decoding: bytes[position..<position + width], as: UTF8.self), radix: 16),
             let scalar = Unicode.Scalar(code)
         else { throw fail(.badLiteral("escape"), at: start) }

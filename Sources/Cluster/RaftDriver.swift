@@ -67,12 +67,16 @@ package final class RaftDriver: Sendable {
     }
 
     /// Reads snapshot and log: `restore` gets the snapshot's bytes (nil when there is none) and answers with the position they stand for; `replay`
-    /// gets every entry after it. Then campaigns, and leads when it returns: entries of the term can be proposed.
+    /// gets every entry after it; `accept` may refuse what came out, before anything is written. Then campaigns, and leads when it returns: entries of the term can be proposed.
     package func start(
         restore: (SnapshotStore.Manifest, [UInt8]) throws(StorageError) -> Void, replay: (LogEntry) throws(StorageError) -> Void,
-        observer: Observer
+        accept: (SegmentedLog.Recovery) throws(StorageError) -> Void, observer: Observer
     ) throws(StorageError) -> (recovery: SegmentedLog.Recovery, term: Term, next: LogIndex) {
         try disk.makeFolder(folder)
+        if !disk.exists(folder + "/vote"), try disk.list(folder + "/log").contains(where: { $0.hasSuffix(".log") }) {
+            throw .damaged(
+                path: folder + "/vote", offset: 0, reason: "it is missing, though there is a log: a vote could be given twice in one term")
+        }
         let votes = try HardStateFile(disk: disk, path: folder + "/vote")
         defer { votes.close() }
         var base = SegmentedLog.Position.start
@@ -81,8 +85,13 @@ package final class RaftDriver: Sendable {
             lastSnapshotBytes.store(manifest.bytes, ordering: .relaxed)
             try restore(manifest, bytes)
         }
+        // Compaction leaves the last file, whatever the snapshot: no file at all is a loss.
+        if base.index > .zero, try !disk.list(folder + "/log").contains(where: { $0.hasSuffix(".log") }) {
+            throw .gap(path: folder + "/log", expected: base.index, found: .zero)
+        }
         let log = SegmentedLog(disk: disk, folder: folder + "/log", segmentBytes: settings.segmentBytes)
         let recovery = try log.open(from: base) { record throws(StorageError) in try replay(record.entry) }
+        try accept(recovery)
         bytesSinceSnapshot.store(recovery.bytes, ordering: .relaxed)
         let state = HardState(term: max(votes.state.term, recovery.last.term), vote: votes.state.vote)
         var core = RaftCore(

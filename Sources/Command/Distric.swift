@@ -96,7 +96,8 @@ enum Output {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 if errno == EPIPE { exit(0) }
-                return
+                if descriptor == 1 { write("distric: the output cannot be written: \(String(cString: strerror(errno)))\n", to: 2) }
+                exit(73)
             }
             rest = rest.dropFirst(count)
         }
@@ -116,7 +117,7 @@ enum Spelling {
     static func problem(_ arguments: [String], in root: any ParsableCommand.Type) -> String? {
         var command = root
         var path = ["distric"]
-        for word in arguments {
+        for word in arguments.first == "help" ? arguments.dropFirst() : arguments[...] {
             let children = command.configuration.subcommands
             guard !children.isEmpty, !word.hasPrefix("-"), word != "help" else { return nil }
             let names = children.map { name(of: $0) }

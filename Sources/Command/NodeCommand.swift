@@ -21,8 +21,9 @@ struct SettingOptions: ParsableArguments {
 
     func settings() throws -> Settings {
         let environment = ProcessInfo.processInfo.environment
+        let named = environment["DISTRIC_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
         let file =
-            config ?? environment["DISTRIC_CONFIG"] ?? (FileManager.default.fileExists(atPath: "distric.toml") ? "distric.toml" : nil)
+            config ?? named ?? (FileManager.default.fileExists(atPath: "distric.toml") ? "distric.toml" : nil)
         var flags: [(key: String, flag: String, text: String)] = []
         for (key, flag, text) in [
             ("node.id", "--id", id), ("node.role", "--role", role), ("node.data", "--data", data), ("http.address", "--http", http),

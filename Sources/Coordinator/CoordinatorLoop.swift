@@ -130,6 +130,7 @@ package final class CoordinatorLoop: ReportSink {
         private var failed: StorageError?
         /// A new leader takes every lease as renewed: time strikes only once a worker has said what became of its attempts, or has had the chance to.
         private var timersFrom: Instant
+        private var timersFire = true
 
         init(planner: Planner, loop: CoordinatorLoop) {
             self.planner = planner
@@ -145,7 +146,7 @@ package final class CoordinatorLoop: ReportSink {
         }
 
         private func timeout() -> Duration? {
-            guard failed == nil, let next = planner.nextTimer() else { return .seconds(1) }
+            guard failed == nil, timersFire, let next = planner.nextTimer() else { return .seconds(1) }
             return min(.seconds(1), max(.milliseconds(1), next.duration(since: loop.telemetry.clock.wall)))
         }
 
@@ -157,7 +158,8 @@ package final class CoordinatorLoop: ReportSink {
             let now = loop.telemetry.clock.now
             let (jump, firesTimers) = clock.read(wall: wall, now: now)
             if let jump { announce(jump) }
-            propose(planner.handle(inputs, wall: wall, firesTimers: firesTimers && now >= timersFrom))
+            timersFire = firesTimers && now >= timersFrom
+            propose(planner.handle(inputs, wall: wall, firesTimers: timersFire))
             settle()
             publishDepths()
             snapshotIfWanted()
@@ -219,7 +221,10 @@ package final class CoordinatorLoop: ReportSink {
         /// Lets go of everything whose entry is committed.
         private func settle() {
             let done = pending.prefix { $0.index <= committed }
-            if let last = done.last { publish(done, last) }
+            // What is committed is answered as such, also when the history cannot take it: the log brings it again.
+            var problem: StorageError?
+            if let last = done.last { problem = publish(done, last) }
+            defer { if let problem { fail(problem) } }
             pending.removeFirst(done.count)
             for (_, token, answer) in Self.released(&waiting.answers, committed, \.index) { release(token, answer) }
             var assignments: [NodeID: [TaskAssignment]] = [:]
@@ -241,7 +246,8 @@ package final class CoordinatorLoop: ReportSink {
             return Array(items.prefix(count))
         }
 
-        private func publish(_ done: ArraySlice<Pending>, _ last: Pending) {
+        private func publish(_ done: ArraySlice<Pending>, _ last: Pending) -> StorageError? {
+            var problem: StorageError?
             let now = loop.telemetry.clock.now
             do throws(StorageError) {
                 for item in done {
@@ -250,13 +256,14 @@ package final class CoordinatorLoop: ReportSink {
                 }
                 try loop.history.flush()
             } catch {
-                fail(error)
+                problem = error
             }
             let catalog = done.last { $0.proposal.catalog != nil }?.proposal.catalog
             loop.view.withLock { view in
                 view.state = last.proposal.state
                 if let catalog { view.catalog = catalog }
             }
+            return problem
         }
 
         private func release(_ token: Int, _ answer: Planner.Answer) {
@@ -283,7 +290,8 @@ package final class CoordinatorLoop: ReportSink {
             guard failed == nil else { return }
             failed = error
             loop.failure.withLock { $0 = error }
-            for (batch, slot) in batches.values { batch.answer(slot, .busy("the log cannot be written: \(error)")) }
+            let text = "the log cannot be written, and whether this was kept is not known: send it again under the same id (\(error))"
+            for (batch, slot) in batches.values { batch.answer(slot, .busy(text)) }
             batches.removeAll()
         }
 

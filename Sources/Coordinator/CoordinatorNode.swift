@@ -40,6 +40,13 @@ package final class CoordinatorNode: Sendable {
         let raft = RaftDriver(
             node: folder.identity.node, folder: folder.path + "/raft", disk: disk, settings: settings.raft, telemetry: telemetry)
         let history = try HistoryStore(disk: disk, folder: folder.path + "/history", settings: settings.history, telemetry: telemetry)
+        let historyEnd = history.lastIndex
+        let raftFolder = folder.path + "/raft/log"
+        if history.unreadableBytes > 0 {
+            let text = "\(history.unreadableBytes) bytes of the history cannot be read; what they held is missing from lists"
+            telemetry.events.emit("history.damaged", subject: folder.path + "/history", severity: .error, text)
+            telemetry.health.set("history", .degraded, reason: text)
+        }
         let metrics = CoordinatorMetrics(telemetry.metrics)
         let dedup = DedupWindow(age: settings.dedupAge, limit: settings.dedupKeys)
         let replay = Replay(state: CoordinatorState(cluster: folder.identity.cluster, dedup: dedup), dedup: dedup, history: history)
@@ -47,6 +54,11 @@ package final class CoordinatorNode: Sendable {
         let (found, term, next) = try raft.start(
             restore: { manifest, bytes throws(StorageError) in try replay.restore(bytes, manifest) },
             replay: { entry throws(StorageError) in try replay.apply(entry) },
+            accept: { recovery throws(StorageError) in
+                // The history is written from what is committed: it can never be ahead of the log.
+                guard recovery.last.index < historyEnd else { return }
+                throw StorageError.gap(path: raftFolder, expected: historyEnd, found: recovery.last.index)
+            },
             observer: .init(committed: { mailbox.committed($0) }, failed: { mailbox.failed($0) }))
         try history.flush()
         // The leader's own first entry stands between the log as read and what is planned next.

@@ -49,20 +49,34 @@ enum HistoryIndex {
         return nil
     }
 
-    /// Where the records of a file begin, walking from its start to the first place that holds none.
-    static func offsets(in bytes: [UInt8]) -> [Int] {
+    /// Where the records of a file begin. Bytes that are no record are passed over to the next one that is whole, and counted.
+    static func offsets(in bytes: [UInt8]) -> (offsets: [Int], unreadable: Int) {
         bytes.withUnsafeBytes { raw in
             var offsets: [Int] = []
+            var unreadable = 0
             var offset = 0
             while offset + HistoryRecord.headBytes <= raw.count {
-                let length = Int(UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-                guard length <= HistoryRecord.payloadLimit, offset + HistoryRecord.headBytes + length <= raw.count,
-                    HistoryRecord.Kind(rawValue: raw[offset + 4]) != nil
-                else { break }
-                offsets.append(offset)
-                offset += HistoryRecord.headBytes + length
+                if let length = wholeRecord(raw, at: offset) {
+                    offsets.append(offset)
+                    offset += HistoryRecord.headBytes + length
+                    continue
+                }
+                guard let next = nextRecord(raw, from: offset + 1) else { break }
+                unreadable += next - offset
+                offset = next
             }
-            return offsets
+            return (offsets, unreadable)
         }
+    }
+
+    /// The length of the payload of a record that reads back.
+    private static func wholeRecord(_ raw: UnsafeRawBufferPointer, at offset: Int) -> Int? {
+        guard (1...2).contains(raw[offset + 4]), raw[offset + 5] == HistoryRecord.version else { return nil }
+        return HistoryRecord.read(raw, at: offset)?.payload.count
+    }
+
+    private static func nextRecord(_ raw: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard start + HistoryRecord.headBytes <= raw.count else { return nil }
+        return (start...raw.count - HistoryRecord.headBytes).first { wholeRecord(raw, at: $0) != nil }
     }
 }

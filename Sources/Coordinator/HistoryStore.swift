@@ -32,6 +32,8 @@ package final class HistoryStore: Sendable {
         var places: [UUIDv7: Int] = [:]
         var lastIndex: LogIndex
         var buffer: [UInt8] = []
+        /// Bytes between records that could not be read when the store was opened.
+        var unreadable = 0
     }
 
     private let disk: any Disk
@@ -55,7 +57,10 @@ package final class HistoryStore: Sendable {
 
     package var bytes: Int { state.withLock { state in state.sealed.reduce(state.active.bytes) { $0 + $1.bytes } } }
 
-    /// Records at or below this log index are stored.
+    /// Bytes that opening had to pass over.
+    package var unreadableBytes: Int { state.withLock { $0.unreadable } }
+
+    /// The highest log index of which something is stored.
     package var lastIndex: LogIndex { state.withLock { $0.lastIndex } }
 
     // MARK: Writing
@@ -63,11 +68,10 @@ package final class HistoryStore: Sendable {
     /// Stores what one log entry gave. Items that are stored already (a replay) are skipped. Durable after `sync`.
     package func append(_ items: [HistoryItem], index: LogIndex, time: ClusterTime) throws(StorageError) {
         try locked { state throws(StorageError) in
-            guard index >= state.lastIndex else { return }
-            let isReplay = index == state.lastIndex
+            let isReplay = index <= state.lastIndex
             for item in items {
                 let record = HistoryRecord(item, index: index, time: time)
-                if isReplay, state.places[record.key] != nil { continue }
+                if isReplay, try isStored(record.key, state) { continue }
                 state.offsets.append(state.active.bytes + state.buffer.count)
                 state.places[record.key] = state.active.bytes + state.buffer.count
                 record.append(to: &state.buffer)
@@ -81,6 +85,21 @@ package final class HistoryStore: Sendable {
     }
 
     private static let bufferBytes = 1 << 20
+
+    /// Whether a replayed item is in one of the newest files; the log does not reach back further.
+    private func isStored(_ key: UUIDv7, _ state: State) throws(StorageError) -> Bool {
+        if state.places[key] != nil { return true }
+        for segment in state.sealed.suffix(16).reversed() where try place(of: key, in: segment) != nil { return true }
+        return false
+    }
+
+    private func place(of key: UUIDv7, in segment: Segment) throws(StorageError) -> Int? {
+        let path = Self.path(folder, segment.number, "index")
+        guard disk.exists(path) else { return nil }
+        let file = try disk.open(path, create: false)
+        defer { file.close() }
+        return try HistoryIndex.find(key, in: file)
+    }
 
     /// Hands what was appended to the system: it survives the end of the process.
     package func flush() throws(StorageError) {
@@ -164,11 +183,7 @@ package final class HistoryStore: Sendable {
         if let buffered { return buffered }
         if let place { return try read(active.number, at: place) }
         for segment in sealed.reversed() {
-            let path = Self.path(folder, segment.number, "index")
-            guard disk.exists(path) else { continue }
-            let file = try disk.open(path, create: false)
-            defer { file.close() }
-            if let place = try HistoryIndex.find(key, in: file), let record = try read(segment.number, at: place), record.kind == kind {
+            if let place = try self.place(of: key, in: segment), let record = try read(segment.number, at: place), record.kind == kind {
                 return record
             }
         }
@@ -201,13 +216,14 @@ package final class HistoryStore: Sendable {
     package func newest(
         _ kind: HistoryRecord.Kind, limit: Int, before cursor: Cursor? = nil, scanLimit: Int = 50_000, keep: (HistoryItem) -> Bool
     ) throws(StorageError) -> (items: [HistoryItem], next: Cursor?) {
-        try flush()
+        // On a full disk the newest items stay in memory, and what is on disk is read all the same.
+        try? flush()
         let (active, activeOffsets, sealed) = state.withLock { ($0.active, $0.offsets, $0.sealed) }
         var found: [HistoryItem] = []
         var scanned = 0
         for segment in [active] + sealed.reversed() where segment.number <= cursor?.segment ?? .max {
             guard let bytes = try disk.contents(of: Self.path(folder, segment.number, "records")) else { continue }
-            let offsets = segment.number == active.number ? activeOffsets : HistoryIndex.offsets(in: bytes)
+            let offsets = segment.number == active.number ? activeOffsets : HistoryIndex.offsets(in: bytes).offsets
             let end = segment.number == cursor?.segment ? cursor?.offset ?? .max : .max
             for offset in offsets.reversed() where offset < end {
                 guard found.count < limit, scanned < scanLimit else { return (found, Cursor(segment: segment.number, offset: offset + 1)) }
@@ -264,7 +280,9 @@ package final class HistoryStore: Sendable {
         let bytes = try disk.contents(of: path(folder, number, "records")) ?? []
         var segment = Segment(number: number, bytes: 0, newest: .zero)
         var places: [UUIDv7: Int] = [:]
-        for offset in HistoryIndex.offsets(in: bytes) {
+        let found = HistoryIndex.offsets(in: bytes)
+        state.unreadable += found.unreadable
+        for offset in found.offsets {
             guard let record = bytes.withUnsafeBytes({ HistoryRecord.read($0, at: offset) }) else { break }
             segment.bytes = offset + HistoryRecord.headBytes + record.payload.count
             segment.newest = max(segment.newest, record.time)

@@ -207,7 +207,8 @@ package struct Planner {
         var runs = submission.runs
         for index in runs.indices {
             for task in runs[index].tasks.indices where runs[index].tasks[task].state == .queued {
-                guard let worker = placement.place(runs[index].tasks[task].kind) else { continue }
+                let kind = runs[index].tasks[task].kind
+                guard ready.first(takingSlot: kind.takesSlot) == nil, let worker = placement.place(kind) else { continue }
                 if lease(&runs[index], task, worker) { assigned.append((index, task, worker)) }
             }
         }
@@ -381,7 +382,7 @@ package struct Planner {
 
     private mutating func cancel(_ id: RunID, _ reason: String, _ token: Int) {
         guard let run = state.runs[id]?.run else { return answer(token, .notFound("no open run \(id)"), now: true) }
-        step(run, .cancel(reason: reason))
+        guard step(run, .cancel(reason: reason)) else { return answer(token, .conflict("run \(id) cannot be cancelled now"), now: true) }
         answer(token, .done)
     }
 

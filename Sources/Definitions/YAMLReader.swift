@@ -15,6 +15,7 @@ package enum YAMLReader {
         guard bytes.count <= byteLimit else {
             throw Diagnostic(file: file, position: nil, message: "\(bytes.count) bytes; definitions may have \(byteLimit)")
         }
+        let bytes = Array(bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes[3...] : bytes[...])
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Diagnostic(
                 file: file, position: SourcePosition(ofByte: firstBadByte(bytes), in: bytes), message: "bytes that are not UTF-8")
@@ -51,16 +52,17 @@ package enum YAMLReader {
         }
     }
 
+    /// The first byte that begins no UTF-8 character.
     private static func firstBadByte(_ bytes: [UInt8]) -> Int {
-        var low = 0
-        var high = bytes.count
-        // The longest prefix that decodes, give or take the three bytes of a character that is cut.
-        while low < high {
-            let middle = (low + high + 1) / 2
-            let isGood = (0...3).contains { cut in middle >= cut && String(validating: bytes[..<(middle - cut)], as: UTF8.self) != nil }
-            if isGood { low = middle } else { high = middle - 1 }
+        var decoder = UTF8()
+        var iterator = bytes.makeIterator()
+        var offset = 0
+        while true {
+            switch decoder.decode(&iterator) {
+            case .scalarValue(let scalar): offset += String(scalar).utf8.count
+            case .emptyInput, .error: return offset
+            }
         }
-        return max(0, low - 1)
     }
 
     private static func roots(_ text: String, file: String) throws(Diagnostic) -> [Node] {

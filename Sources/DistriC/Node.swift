@@ -32,12 +32,14 @@ public final class Node: Sendable {
     package init(settings: Settings, guardProgram: String?) throws(DistriCError) {
         self.settings = settings
         (host, port) = try Self.address(settings)
+        try Self.checkRoles(settings)
+        let wantedID = try Self.nodeID(settings)
         let clock = SystemClock()
         let disk = FileDisk()
         folder = try Self.storage { () throws(StorageError) in
             var generator = SystemRandomNumberGenerator()
             return try DataFolder.open(
-                Self.dataPath(settings), node: try Self.nodeID(settings), fallback: Self.hostID(), featureLevel: CommandCodec.featureLevel,
+                Self.dataPath(settings), node: wantedID, fallback: Self.hostID(), featureLevel: CommandCodec.featureLevel,
                 disk: disk
             ) { UUIDv7(at: clock.wall, using: &generator) }
         }
@@ -145,11 +147,21 @@ extension Node {
         return state + "/distric/node"
     }
 
-    private static func nodeID(_ settings: Settings) throws(StorageError) -> NodeID? {
+    private static func nodeID(_ settings: Settings) throws(DistriCError) -> NodeID? {
         let text = settings.text("node.id")
         guard !text.isEmpty else { return nil }
-        do throws(IdentifierError) { return try NodeID(text) } catch {
-            throw .io(operation: "use node.id '\(text)' (\(error.rule)) for", path: dataPath(settings), errno: EINVAL)
+        do throws(IdentifierError) { return try NodeID(text) } catch { throw DistriCError(.badConfiguration, "node.id: \(error)") }
+    }
+
+    /// One node needs a coordinator; a worker by itself needs one to join, which comes with the cluster.
+    private static func checkRoles(_ settings: Settings) throws(DistriCError) {
+        let roles = settings.list("node.role")
+        if let unknown = roles.first(where: { !["coordinator", "worker"].contains($0) }) {
+            throw DistriCError(.badConfiguration, "node.role: '\(unknown)' is neither coordinator nor worker")
+        }
+        guard roles.contains("coordinator") else {
+            throw DistriCError(
+                .badConfiguration, "node.role: a node without the role coordinator needs a cluster to join, which this version cannot")
         }
     }
 
@@ -174,7 +186,7 @@ extension Node {
         }
         var host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        let isLoopback = host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        let isLoopback = HTTPServer.isLoopback(host)
         guard isLoopback || settings.flag("http.insecure") else {
             throw DistriCError(
                 .badConfiguration,

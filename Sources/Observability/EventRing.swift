@@ -38,6 +38,7 @@ package final class EventRing: Sendable {
         var next: UInt64
         var followers: [Int: AsyncStream<Event>.Continuation] = [:]
         var nextFollower = 0
+        var isClosed = false
     }
 
     private let node: NodeID
@@ -90,7 +91,7 @@ package final class EventRing: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Event.self, bufferingPolicy: .bufferingOldest(Self.followerBuffer + Self.retained))
         let id: Int? = state.withLock { state in
-            guard state.followers.count < Self.followerLimit else { return nil }
+            guard !state.isClosed, state.followers.count < Self.followerLimit else { return nil }
             for event in state.events[state.start...] + state.events[..<state.start] where event.seq > seq { continuation.yield(event) }
             state.nextFollower += 1
             state.followers[state.nextFollower] = continuation
@@ -101,9 +102,15 @@ package final class EventRing: Sendable {
         return stream
     }
 
+    /// Whether the node is stopping: who waits for something should not any longer.
+    package var isClosed: Bool { state.withLock { $0.isClosed } }
+
     /// Ends every follower's stream.
     package func close() {
-        let followers = state.withLock { Array($0.followers.values) }
+        let followers = state.withLock { state in
+            state.isClosed = true
+            return Array(state.followers.values)
+        }
         for follower in followers { follower.finish() }
     }
 }

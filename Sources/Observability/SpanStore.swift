@@ -32,7 +32,8 @@ package struct Span: Equatable, Sendable {
             "traceId": .string(context.traceID), "spanId": .string(context.spanID),
             "parentId": parent == 0 ? nil : .string(hexadecimal(parent)),
             "name": .string(name), "node": .string(node.text), "start": .string(start.rfc3339),
-            "durationMs": .double((Double(duration.nanoseconds) / 1000).rounded() / 1000), "error": error.map(Value.string), "attributes": .map(attributes),
+            "durationMs": .double((Double(duration.nanoseconds) / 1000).rounded() / 1000), "error": error.map(Value.string),
+            "attributes": .map(attributes),
         ])
     }
 }

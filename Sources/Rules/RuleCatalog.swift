@@ -22,7 +22,7 @@ package struct RuleCatalog: Sendable {
         init(_ set: RuleSet) {
             name = set.name
             mode = set.match
-            rules = set.rules.sorted { ($1.priority, $0.id) < ($0.priority, $1.id) }
+            rules = set.rules.filter(\.isEnabled).sorted { ($1.priority, $0.id) < ($0.priority, $1.id) }
             qualified = rules.map { "\(set.name)/\($0.id)" }
             fallbacks = rules.indices.filter { [rules] in rules[$0].isFallback }
             var byType: [String: [Int]] = [:]

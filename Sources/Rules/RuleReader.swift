@@ -17,7 +17,8 @@ struct RuleReader {
         let actions = shape["actions"]?.items()?.compactMap { action($0) } ?? []
         return Rule(
             id: id, priority: shape["priority"].map { $0.int(in: -1_000_000...1_000_000) ?? 0 } ?? 0, condition: condition ?? .always,
-            isFallback: isFallback, actions: actions, stops: shape["stop"]?.bool() ?? false)
+            isFallback: isFallback, actions: actions, stops: shape["stop"]?.bool() ?? false,
+            isEnabled: shape["enabled"]?.bool() ?? true)
     }
 
     private func condition(isFallback: Bool) -> Condition? {
@@ -34,14 +35,14 @@ struct RuleReader {
     }
 
     private func action(_ shape: Shape) -> Rule.Action? {
-        shape.only(["workflow", "params", "timeout", "retry", "idempotency_key"])
+        shape.only(["workflow", "params", "timeout", "retry"], later: ["idempotency_key"])
         guard let named = shape.required("workflow"), let workflow = named.string() else { return nil }
         if workflow.contains("/") {
             named.fail("'\(workflow)' lies in another namespace; a rule starts workflows of its own: use an emit task there")
         }
         return Rule.Action(
             workflow: workflow, params: shape["params"].flatMap { template($0) }, timeout: shape["timeout"]?.duration(),
-            retry: shape["retry"].map { $0.int(in: 0...100) ?? 0 } ?? 0, idempotencyKey: shape["idempotency_key"].flatMap { template($0) })
+            retry: shape["retry"].map { $0.int(in: 0...100) ?? 0 } ?? 0)
     }
 
     private func template(_ shape: Shape) -> Template? {

@@ -24,6 +24,8 @@ package struct Rule: Equatable, Sendable {
     package var actions: [Action]
     /// Nothing of lower priority in the set is evaluated after it matched.
     package var stops: Bool
+    /// A rule that is not is kept and never matches.
+    package var isEnabled = true
 
     package struct Action: Equatable, Sendable {
         package var workflow: String
@@ -32,7 +34,6 @@ package struct Rule: Equatable, Sendable {
         package var timeout: Duration?
         /// Further runs after a failed one.
         package var retry: Int
-        package var idempotencyKey: Template?
     }
 }
 

@@ -55,15 +55,18 @@ package final class LogThread: Sendable {
         init(_ log: SegmentedLog) { self.log = log }
 
         func run(work: (Duration?) -> [Work]?, clock: any NodeClock, observer: Observer) {
-            while let batch = work(nil) {
+            var isMarked = true
+            while let batch = work(isMarked ? nil : .seconds(1)) {
                 guard !hasFailed else { continue }
                 do throws(StorageError) {
-                    try perform(batch, clock, observer)
+                    if batch.isEmpty { try log.mark() } else { try perform(batch, clock, observer) }
+                    isMarked = batch.isEmpty
                 } catch {
                     hasFailed = true
                     observer.failed(error)
                 }
             }
+            if !hasFailed { try? log.mark() }
             log.close()
         }
 

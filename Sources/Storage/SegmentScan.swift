@@ -17,7 +17,7 @@ struct SegmentHead: Equatable {
         }
         guard isIntact else { throw .damaged(path: path, offset: 0, reason: "checksum of the segment's head differs") }
         guard format <= SegmentedLog.format else {
-            throw .newerFormat(path: path, found: String(format), supported: Int(SegmentedLog.format))
+            throw .newerFormat(path: path, found: "format \(format)", supported: Int(SegmentedLog.format))
         }
         self.before = before
     }

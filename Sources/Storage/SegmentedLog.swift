@@ -53,6 +53,8 @@ package final class SegmentedLog {
     private var spare: (any DiskFile)?
     /// The end of what opening has read so far.
     private var here = Position.start
+    /// The highest index that the mark beside the files says is on disk.
+    private var marked = LogIndex.zero
     private(set) package var last: Position
     private(set) package var durable: LogIndex
 
@@ -72,11 +74,13 @@ package final class SegmentedLog {
     /// that was never acknowledged is cut; damage anywhere else throws and leaves the files as they are.
     package func open(from base: Position, visit: (Record) throws(StorageError) -> Void) throws(StorageError) -> Recovery {
         try disk.makeFolder(folder)
+        marked = try readMark()
         let names = try disk.list(folder).filter { $0.hasSuffix(".log") }
         var recovery = Recovery(last: base)
         for (position, name) in names.enumerated() {
             try read(name, isLast: position == names.count - 1, base: base, &recovery, visit)
         }
+        if here.index < marked, base.index < marked { throw .gap(path: folder, expected: marked, found: here.index) }
         if !segments.isEmpty, here.index < base.index { throw .gap(path: folder, expected: base.index.next, found: here.index.next) }
         last = recovery.last
         durable = last.index
@@ -113,8 +117,8 @@ package final class SegmentedLog {
         here = scan.position
         segment.end = scan.offset
         if let problem = scan.problem {
-            // What a snapshot stands for was durable before the snapshot was.
-            guard isLast, !scan.wasAcknowledged, here.index >= base.index else {
+            // What a snapshot stands for was durable before the snapshot was; so was what the mark names.
+            guard isLast, !scan.wasAcknowledged, here.index >= max(base.index, marked) else {
                 throw .damaged(path: path, offset: scan.offset, reason: problem)
             }
             recovery.cut = (path, scan.offset)
@@ -160,6 +164,24 @@ package final class SegmentedLog {
     package func sync() throws(StorageError) {
         try active?.sync()
         durable = last.index
+    }
+
+    /// Writes down what is durable, so that damage to the last group cannot pass for a tail that was never acknowledged. For idle moments.
+    package func mark() throws(StorageError) {
+        guard durable > marked else { return }
+        var bytes: [UInt8] = []
+        put(durable.number, &bytes)
+        put(checksum(bytes), &bytes)
+        try disk.replace(folder + "/durable", with: bytes)
+        marked = durable
+    }
+
+    /// Zero when there is none, or none that can be read: the records themselves still prove all but the last group.
+    private func readMark() throws(StorageError) -> LogIndex {
+        guard let bytes = try disk.contents(of: folder + "/durable"), bytes.count == 12 else { return .zero }
+        return bytes.withUnsafeBytes { raw in
+            checksum(Array(bytes[..<8])) == get(raw, 8) as UInt32 ? LogIndex(get(raw, 0)) : .zero
+        }
     }
 
     /// Prepares the file that will be needed next, so that an append need not wait for it. Cheap to call often.

@@ -110,7 +110,7 @@ package final class SnapshotStore: Sendable {
             throw damaged("checksum of the manifest differs")
         }
         guard let format = lines["distric-snapshot"].flatMap({ Int($0) }), format <= Self.format else {
-            throw .newerFormat(path: path, found: lines["distric-snapshot"] ?? "?", supported: Self.format)
+            throw .newerFormat(path: path, found: "format \(lines["distric-snapshot"] ?? "?")", supported: Self.format)
         }
         guard let index = lines["index"].flatMap({ UInt64($0) }), let term = lines["term"].flatMap({ UInt64($0) }),
             let chain = lines["chain"].flatMap({ UInt64($0, radix: 16) }), let digest = lines["digest"], digest.utf8.count == 32,

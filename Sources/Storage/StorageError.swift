@@ -26,10 +26,11 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
             "\(path) belongs to node '\(found)', not '\(expected)'; start with --id \(found), or choose another --data"
         case .otherCluster(let path, let found, let expected): "\(path) belongs to cluster \(found), not \(expected)"
         case .newerFormat(let path, let found, let supported):
-            "\(path) has format \(found); this program reads up to \(supported): start it with the newer distric that wrote it"
+            "\(path) has \(found); this program reads up to \(supported): start it with the newer distric that wrote it"
         case .damaged(let path, let offset, let reason):
             "\(path) is damaged at byte \(offset): \(reason); acknowledged data may be lost, so nothing was changed: restore the folder from a backup or a replica"
-        case .gap(let path, let expected, let found): "\(path): the log should go on at index \(expected), but goes on at \(found)"
+        case .gap(let path, let expected, let found):
+            "\(path): the log should reach or go on at index \(expected), but what is there ends or begins at \(found); acknowledged entries are missing, so nothing was changed: restore the folder from a backup or a replica"
         case .unreadable(let index, let reason): "log entry \(index) cannot be applied by this program, which stops before it: \(reason)"
         case .closed: "the log is closed"
         }

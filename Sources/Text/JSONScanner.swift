@@ -75,6 +75,7 @@ package struct JSONScanner {
     private mutating func document() throws(JSONError) -> Value {
         skipSpace()
         guard position < bytes.count else { throw error(.empty) }
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { throw error(.expected("JSON without a byte order mark")) }
         let value = try value(depth: 0)
         skipSpace()
         guard position == bytes.count else { throw error(.trailingBytes) }

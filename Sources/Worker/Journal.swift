@@ -32,12 +32,16 @@ package final class Journal: Sendable {
     /// What the file held when it was opened.
     let begun: Set<Key>
     let ended: [Key: TaskReport]
+    /// False when a part of the file could not be read: then nothing proves that an attempt never began.
+    let isWhole: Bool
 
     package init(disk: any Disk, path: String) throws(StorageError) {
         var begun: Set<Key> = []
         var ended: [Key: TaskReport] = [:]
         let bytes = try disk.contents(of: path) ?? []
-        for entry in JournalCodec.entries(in: bytes) {
+        let found = JournalCodec.entries(in: bytes)
+        isWhole = found.isWhole
+        for entry in found.entries {
             switch entry {
             case .started(let held): begun.insert(Key(held))
             case .finished(let report): ended[Key(report)] = report

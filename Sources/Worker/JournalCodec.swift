@@ -15,8 +15,8 @@ enum JournalCodec {
         bytes += text
     }
 
-    /// Everything up to the first record that is not whole.
-    static func entries(in bytes: [UInt8]) -> [Journal.Entry] {
+    /// Everything up to the first record that is not whole, and whether something stood after it.
+    static func entries(in bytes: [UInt8]) -> (entries: [Journal.Entry], isWhole: Bool) {
         var entries: [Journal.Entry] = []
         var offset = 0
         while offset + headBytes <= bytes.count {
@@ -35,7 +35,7 @@ enum JournalCodec {
             entries.append(entry)
             offset = start + length
         }
-        return entries
+        return (entries, offset == bytes.count)
     }
 
     private static func value(of entry: Journal.Entry) -> Value {

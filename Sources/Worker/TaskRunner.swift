@@ -48,6 +48,8 @@ package final class TaskRunner: WorkerLink {
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(10)
+        // A refused connection is the task's own retry policy's business.
+        configuration.connectionPool.retryConnectionEstablishment = false
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         handlers = [
             "exec@1": ExecTask(settings: settings, node: node, folder: folder + "/attempts"),
@@ -117,13 +119,18 @@ package final class TaskRunner: WorkerLink {
     private func isJournaled(_ report: TaskReport) -> Bool { journaled.withLock { $0.remove(Journal.Key(report)) != nil } }
 
     package func reconcile(_ held: [HeldAssignment]) -> [TaskReport] {
+        if !journal.isWhole {
+            telemetry.events.emit(
+                "worker.journal_damaged", subject: folder + "/journal", severity: .warning,
+                "a part of the worker's journal cannot be read; attempts that it should tell of are taken as lost, none as never started")
+        }
         let running = state.withLock { Set($0.running.keys).union($0.unreported.keys) }
         let now = telemetry.clock.wall
         let reports: [TaskReport] = held.compactMap { item in
             let key = Journal.Key(item)
             if running.contains(key) { return nil }
             if let report = journal.ended[key] { return report }
-            let outcome: AttemptOutcome = journal.begun.contains(key) ? .lost : .neverStarted
+            let outcome: AttemptOutcome = journal.begun.contains(key) || !journal.isWhole ? .lost : .neverStarted
             return TaskReport(
                 run: item.run, task: item.task, attempt: item.attempt, fence: item.fence, outcome: outcome, startedAt: now, endedAt: now)
         }

@@ -48,7 +48,8 @@ struct RunScope: CELScope {
 
     func resolve(_ template: Template) -> Result<Value, TaskError> {
         do throws(Template.Problem) {
-            return .success(try template.resolve(in: self))
+            let value = try template.resolve(in: self)
+            return ResolvedLimits.problem(value).map { .failure($0) } ?? .success(value)
         } catch {
             return .failure(templateError(error.error, at: error.pointer))
         }
@@ -106,6 +107,31 @@ extension RetryPolicy {
     func applies(to error: TaskError) -> Bool {
         guard let condition else { return true }
         return (try? condition.evaluate(in: ErrorScope(error: error)))?.bool ?? false
+    }
+}
+
+/// Bounds on what templates build: what is put into the log must be small, and shallow enough to be read back.
+enum ResolvedLimits {
+    static let depth = 100
+    static let bytes = 256 << 10
+
+    static func problem(_ value: Value) -> TaskError? {
+        guard !isDeeper(value, than: depth) else {
+            return TaskError(type: "payload_too_large", message: "a resolved value nests deeper than \(depth) levels")
+        }
+        let size = JSONWriter.bytes(value).count
+        guard size > bytes else { return nil }
+        return TaskError(
+            type: "payload_too_large",
+            message: "a resolved value has \(size) bytes, at most \(bytes) are kept; pass a URL and a hash of what is larger")
+    }
+
+    private static func isDeeper(_ value: Value, than limit: Int) -> Bool {
+        switch value {
+        case .null, .bool, .int, .uint, .double, .string: false
+        case .list(let items): limit == 0 || items.contains { isDeeper($0, than: limit - 1) }
+        case .map(let fields): limit == 0 || fields.members.contains { isDeeper($0.value, than: limit - 1) }
+        }
     }
 }
 

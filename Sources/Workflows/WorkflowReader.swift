@@ -53,7 +53,10 @@ extension WorkflowDefinition {
             listed = (written.members() ?? []).map { ListedTask(name: $0.key, shape: $0.value, isOriginal: false) }
         }
         if listed.isEmpty { written.fail("a workflow needs at least one task") }
-        if listed.count > taskLimit { written.fail("\(listed.count) tasks; at most \(taskLimit)") }
+        guard listed.count <= taskLimit else {
+            written.fail("\(listed.count) tasks; at most \(taskLimit)")
+            return nil
+        }
         var seen: Set<String> = []
         for task in listed {
             if !isDefinitionName(task.name) { task.shape.fail("'\(task.name)' is no task name: 1 to 63 of a-z, 0-9, '_' and '-'") }

@@ -149,7 +149,9 @@ package struct WorkflowRun: Equatable, Sendable {
         switch event {
         case .start: break
         case .assigned(let task, let worker, let fence):
-            guard assign(task, worker, fence, context) else { return [.refused("task \(tasks[task].name) is not queued")] }
+            guard assign(task, worker, fence, context) else {
+                return [.refused("task \(tasks.indices.contains(task) ? tasks[task].name : String(task)) is not queued")]
+            }
         case .reported(let task, let fence, let outcome, let startedAt, let endedAt):
             guard tasks.indices.contains(task), tasks[task].state == .leased, tasks[task].fence == fence else {
                 return [.refused("attempt \(fence) is not the one that is running")]

@@ -14,7 +14,7 @@ struct PlannerCatalogTests {
         #expect(rig.planner.state.catalogVersion == 1)
         let output = try rig.activate([changedOrder])
         #expect(output.firstAnswer == .activated(2))
-        #expect(output.proposals.map { $0.catalog?.version } == [2])
+        #expect(output.proposals.compactMap { $0.catalog?.version } == [2])
         #expect(output.notices.contains { $0.notice == .catalogChanged(version: 2) })
         #expect(rig.planner.state.definitions[workflowKey("order")]?.version == 2)
         #expect(rig.planner.state.definitions[workflowKey("note")]?.version == 1)
@@ -38,7 +38,7 @@ struct PlannerCatalogTests {
 
     @Test func `an open run keeps the definition that it began with, after a restart too`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order", 1).assignments.first)
+        let pay = try rig.begin("order", 1)
         try rig.activate([changedOrder])
         let run = try #require(rig.run(pay.run))
         #expect(rig.planner.state.definition(of: run)?.version == 1)
@@ -57,7 +57,7 @@ struct PlannerCatalogTests {
 
     @Test func `an open run outlives the removal of its definition`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order", 1).assignments.first)
+        let pay = try rig.begin("order", 1)
         try rig.activate(
             [ruleSetText("[\(ruleText("note", starts: "note"))]")],
             removing: [workflowKey("order"), workflowKey("fragile"), workflowKey("pause")])
@@ -72,7 +72,7 @@ struct PlannerCatalogTests {
 
     @Test func `a run that follows a failed one goes by the same definition, after a restart too`() throws {
         var rig = try Rig()
-        let first = try #require(rig.submit("fragile", 1).assignments.first)
+        let first = try rig.begin("fragile", 1)
         try rig.activate([
             workflowText(
                 "fragile", #"{"a": {"use": "wait", "with": {"duration": "1h"}}, "b": {"use": "exec", "with": {"command": ["b"]}}}"#)
@@ -90,12 +90,15 @@ struct PlannerCatalogTests {
 
     @Test func `a catalog too large for one entry comes in pieces`() throws {
         var limits = Planner.Limits()
-        limits.stageBytes = 700
-        limits.entryBytes = 500
+        limits.stageBytes = 300
+        limits.entryBytes = 300
         var rig = try Rig(limits: limits)
         #expect(rig.log.count > 3)
         let all = try commands(rig.log)
-        let pieces = all.filter { if case .stage = $0 { true } else { false } }
+        let pieces = all.filter { command -> Bool in
+            if case .stage = command { return true }
+            return false
+        }
         #expect(pieces.count > 2)
         guard case .activate(let activate)? = all.last else {
             Issue.record("the last command is no activation")
@@ -115,8 +118,8 @@ struct PlannerCatalogTests {
 
     @Test func `only the entry that activates brings the compiled catalog`() throws {
         var limits = Planner.Limits()
-        limits.stageBytes = 700
-        limits.entryBytes = 500
+        limits.stageBytes = 300
+        limits.entryBytes = 300
         let rig = try Rig(limits: limits)
         let withCatalog = rig.log.filter { $0.catalog != nil }
         #expect(withCatalog.count == 1)

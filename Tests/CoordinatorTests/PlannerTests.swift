@@ -51,7 +51,9 @@ struct PlannerTests {
         #expect(last.ended.map(\.id) == first.accepted)
         #expect(last.ended.map(\.state) == [.succeeded])
         #expect(rig.openRuns == 0)
-        let hasNotice = last.notices.contains { item in if case .runEnded(let run) = item.notice { run.state == .succeeded } else { false }
+        let hasNotice = last.notices.contains { item -> Bool in
+            if case .runEnded(let run) = item.notice { return run.state == .succeeded }
+            return false
         }
         #expect(hasNotice)
         let totals = rig.planner.state.totals
@@ -154,9 +156,11 @@ struct PlannerTests {
         let next = rig.end(pay)
         #expect(Set(next.assignments.map(\.run)) == Set(first.accepted + second.accepted))
         #expect(rig.planner.ready.count == 1)
-        let late = try #require(next.assignments.first { $0.task == "pay" })
+        let freed = next.assignments.first { $0.task == "pay" }
+        let late = try #require(freed)
         let last = rig.end(late)
-        #expect(last.assignments.first { $0.task == "pay" }?.run == third.accepted.first)
+        let payments = last.assignments.filter { $0.task == "pay" }
+        #expect(payments.map(\.run) == third.accepted)
         #expect(rig.planner.ready.count == 0)
     }
 
@@ -214,7 +218,7 @@ struct PlannerTests {
 
     @Test func `a report that comes twice or under another fence is acknowledged and not fresh`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order").assignments.first)
+        let pay = try rig.begin("order")
         var stale = pay
         stale.fence = Fence(term: Term(1), assignment: pay.fence.assignment + 100)
         let refused = rig.end(stale)
@@ -237,7 +241,7 @@ struct PlannerTests {
 
     @Test func `a report in the same batch as its double is taken once`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order").assignments.first)
+        let pay = try rig.begin("order")
         let report = rig.report(pay, .succeeded(1))
         let output = rig.handle([report, report])
         #expect(output.acknowledged.map { $0.isFresh } == [true, false])
@@ -246,10 +250,10 @@ struct PlannerTests {
 
     @Test func `failures and unknown tasks are told of`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order").assignments.first)
+        let pay = try rig.begin("order")
         let lost = rig.end(pay, .lost)
         #expect(lost.notices.contains { $0.notice == .taskUnknown(run: pay.run, task: "pay", attempt: 1) })
-        let attempt = try #require(rig.submit("fragile", 2).assignments.first)
+        let attempt = try rig.begin("fragile", 2)
         let error = TaskError(type: "exit_code", message: "1", status: 1)
         let failed = rig.end(attempt, .failed(error))
         let expected = Planner.Notice.taskFailed(run: attempt.run, task: "try", attempt: 1, error, willRetry: false)
@@ -260,7 +264,7 @@ struct PlannerTests {
 
     @Test func `an unknown task is resolved by an operator`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order").assignments.first)
+        let pay = try rig.begin("order")
         let early = rig.handle([.resolve(pay.run, task: "pay", .retry, token: 1)])
         #expect(early.firstAnswer == .conflict("task 'pay' is leased, not unknown"))
         rig.end(pay, .lost)
@@ -278,7 +282,7 @@ struct PlannerTests {
 
     @Test func `an unknown task that an operator lets be tried again goes to a worker`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order").assignments.first)
+        let pay = try rig.begin("order")
         rig.end(pay, .lost)
         let again = rig.handle([.resolve(pay.run, task: "pay", .retry, token: 1)])
         let second = try #require(again.assignments.first)
@@ -289,7 +293,7 @@ struct PlannerTests {
 
     @Test func `a cancelled run ends, and its leased attempts are called back`() throws {
         var rig = try Rig()
-        let pay = try #require(rig.submit("order").assignments.first)
+        let pay = try rig.begin("order")
         let output = rig.handle([.cancel(pay.run, reason: "not wanted", token: 1)])
         #expect(output.firstAnswer == .done)
         #expect(output.ended.map(\.state) == [.cancelled])
@@ -334,7 +338,7 @@ struct PlannerTests {
 
     @Test func `a run that succeeds is followed by none`() throws {
         var rig = try Rig()
-        let attempt = try #require(rig.submit("fragile").assignments.first)
+        let attempt = try rig.begin("fragile")
         let output = rig.end(attempt)
         #expect(output.ended.map(\.state) == [.succeeded])
         #expect(output.assignments.isEmpty)
@@ -348,7 +352,8 @@ struct PlannerTests {
         let output = rig.submit("pause")
         let id = try #require(output.accepted.first)
         #expect(rig.states(id) == [.waiting])
-        let due = try #require(rig.planner.nextTimer())
+        let first = rig.planner.nextTimer()
+        let due = try #require(first)
         #expect(due >= rig.wall.advanced(by: .seconds(90)))
         #expect(due <= rig.wall.advanced(by: .seconds(91)))
         let early = rig.pass(.seconds(89))
@@ -370,7 +375,7 @@ struct PlannerTests {
 
     @Test func `a worker that never reports loses its attempt, and the next one has a new fence`() throws {
         var rig = try Rig()
-        let first = try #require(rig.submit("fragile").assignments.first)
+        let first = try rig.begin("fragile")
         let output = rig.pass(.seconds(20))
         #expect(output.cancels.map { $0.held.fence } == [first.fence])
         let second = try #require(output.assignments.first)

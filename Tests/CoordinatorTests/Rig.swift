@@ -2,6 +2,7 @@ import Coordinator
 import HashTreeCollections
 import Primitives
 import Rules
+import Testing
 import Wire
 import Workflows
 
@@ -11,7 +12,7 @@ struct Rig {
 
     /// Messages start the workflow of their type: `order` pays (not to be done twice), then ships; `note` only writes; `fragile` may be
     /// tried again, and its rule lets a failed run be followed by two more; `pause` rests for 90 s.
-    static let definitions = [
+    static let definitions: [String] = [
         ruleSetText(
             "[\(ruleText("order", starts: "order")), \(ruleText("note", starts: "note")), \(ruleText("pause", starts: "pause")), "
                 + "\(ruleText("fragile", starts: "fragile", more: #", "retry": 2"#))]"),
@@ -106,6 +107,12 @@ struct Rig {
         return handle([made])
     }
 
+    /// Submits a message and returns the first assignment that it caused.
+    mutating func begin(_ type: String, _ number: Int = 1) throws -> TaskAssignment {
+        let output = submit(type, number)
+        return try #require(output.assignments.first, "no assignment for \(type)")
+    }
+
     // MARK: Workers and time
 
     func report(_ assignment: TaskAssignment, _ outcome: AttemptOutcome) -> Planner.Input {
@@ -157,7 +164,10 @@ extension Planner.Output {
 
     /// The runs that ended.
     var ended: [WorkflowRun] {
-        proposals.flatMap(\.history).compactMap { item in if case .run(let run) = item { run } else { nil } }
+        proposals.flatMap(\.history).compactMap { item -> WorkflowRun? in
+            if case .run(let run) = item { return run }
+            return nil
+        }
     }
 }
 

@@ -35,7 +35,9 @@ struct SnapshotTests {
         let folderOfSnapshots = folder.path + "/data/raft/snapshots"
         let found = try await eventually {
             Value(((try? FileManager.default.contentsOfDirectory(atPath: folderOfSnapshots)) ?? []).count { $0.hasSuffix(".manifest") })
-        } until: { $0.int == 1 }
+        } until: {
+            $0.int == 1
+        }
         #expect(found.int == 1)
         node.crash()
         node = try RunningNode(data: folder.path + "/data", Self.small)
@@ -45,7 +47,11 @@ struct SnapshotTests {
         #expect(status.at("messages", "accepted")?.int == 2000)
         let again = try node.distric("messages", "submit", "-", "-o", "json", input: lines[7])
         #expect(try JSONScanner.parse(again.out.utf8)["duplicate"]?.int == 1)
-        let ended = try await eventually { try await node.client.get("/api/v1/cluster/status") } until: { $0.at("runs", "ended")?.int == 2000 }
+        let ended = try await eventually {
+            try await node.client.get("/api/v1/cluster/status")
+        } until: {
+            $0.at("runs", "ended")?.int == 2000
+        }
         #expect(ended.at("runs", "ended")?.int == 2000)
         #expect(ended.at("runs", "open")?.int == 0)
     }

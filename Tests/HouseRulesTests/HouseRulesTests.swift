@@ -89,8 +89,10 @@ struct HouseRulesTests {
 
     private func importedModule(_ line: String) -> String? {
         guard line.utf8.count < 100, line.contains("import ") else { return nil }
-        return line.firstMatch(of: /^(?:@\w+(?:\(\w+\))?\s+)?(?:package |public |internal |private )?import (?:struct |class |func |enum )?(\w+)/)
-            .map { String($0.1) }
+        return line.firstMatch(
+            of: /^(?:@\w+(?:\(\w+\))?\s+)?(?:package |public |internal |private )?import (?:struct |class |func |enum )?(\w+)/
+        )
+        .map { String($0.1) }
     }
 
     private func isPublic(_ line: String) -> Bool {

@@ -14,8 +14,7 @@ struct RuleReaderTests {
              "rules": [
                 {"id": "big", "name": "Big", "description": "d", "priority": 100, "stop": true,
                  "when": {"field": "type", "operator": "equals", "value": "payment"},
-                 "actions": [{"workflow": "fraud-check", "params": {"amount": "${{ data.amount }}"}, "timeout": "30s", "retry": 3,
-                              "idempotency_key": "${{ source }}/${{ id }}"}, {"workflow": "log@1.4.0"}]},
+                 "actions": [{"workflow": "fraud-check", "params": {"amount": "${{ data.amount }}"}, "timeout": "30s", "retry": 3}, {"workflow": "log@1.4.0"}]},
                 {"id": "rest", "otherwise": true}],
              "tests": [{"name": "t", "message": {"type": "payment"}, "expect": {"matched": ["big"]}}]}
             """#)
@@ -33,7 +32,6 @@ struct RuleReaderTests {
         #expect(action.timeout == .seconds(30))
         #expect(action.retry == 3)
         #expect(action.params?.isConstant == false)
-        #expect(action.idempotencyKey != nil)
         #expect(set.rules[0].actions[1].workflow == "log@1.4.0")
         #expect(set.rules[0].actions[1].retry == 0)
         #expect(set.tests.map(\.expected) == [["big"]])
@@ -155,13 +153,12 @@ struct RuleReaderTests {
     }
 
     @Test func `a template is refused at its own place, with its offset`() throws {
-        let action = #"{"workflow": "w", "params": {"a": ["x", "${{ tpye }}"]}, "idempotency_key": "${{ id"}"#
+        let action = #"{"workflow": "w", "params": {"a": ["x", "${{ tpye }}"]}}"#
         let found = try problems(rule: #"{"id": "r", "when": {"all": []}, "actions": [\#(action)]}"#)
         #expect(
             found == [
                 ShapeProblem(
-                    pointer: "/rules/0/actions/0/params/a/1", message: "unknown name 'tpye'; did you mean 'type'? (at character 5)"),
-                ShapeProblem(pointer: "/rules/0/actions/0/idempotency_key", message: "'${{' without '}}' (at character 1)"),
+                    pointer: "/rules/0/actions/0/params/a/1", message: "unknown name 'tpye'; did you mean 'type'? (at character 5)")
             ])
     }
 

@@ -178,7 +178,7 @@ struct SegmentedLogDamageTests {
         file.replaceSubrange(60..<64, with: seal)
         try writeFile(first, file)
         let error = storageError { _ = try readLog(folder) }
-        #expect(error == StorageError.newerFormat(path: first, found: "2", supported: 1))
+        #expect(error == StorageError.newerFormat(path: first, found: "format 2", supported: 1))
     }
 
     @Test func `a file that is no segment, or too short for one, is damage`() throws {

@@ -155,6 +155,6 @@ struct SnapshotStoreTests {
         let body = lines.joined(separator: "\n") + "\n"
         let seal = hexadecimal(UInt64(checksum(Array(body.utf8))), digits: 8)
         try writeFile(path, Array((body + "manifest-crc32c \(seal)\n").utf8))
-        #expect(newestError() == StorageError.newerFormat(path: path, found: "2", supported: 1))
+        #expect(newestError() == StorageError.newerFormat(path: path, found: "format 2", supported: 1))
     }
 }

@@ -64,7 +64,7 @@ struct WorkflowReaderTests {
              "b": \#(transform("1", after("a"))), "c": \#(transform())}
             """#)
         let names = definition.tasks.map(\.name)
-        #expect(Set(names) == ["a", "b", "c", "d"])
+        #expect(names.sorted() == ["a", "b", "c", "d"])
         for (place, task) in definition.tasks.enumerated() {
             #expect(task.dependencies.allSatisfy { $0.task < place }, "\(task.name) in \(names)")
         }

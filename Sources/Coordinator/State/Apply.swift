@@ -98,6 +98,8 @@ extension CoordinatorState {
         guard let next = settle.applied(to: open.run) else { return .stale("run \(settle.run) has no such task") }
         noteAssignments(next)
         recordDigest -= open.digest
+        // The successor takes hold of the definition before the run that ends lets go of it.
+        if let successor = settle.successor { start(successor, &output) }
         if next.state.isFinal {
             runs[settle.run] = nil
             unpin(next)
@@ -105,7 +107,6 @@ extension CoordinatorState {
         } else {
             put(next)
         }
-        if let successor = settle.successor { start(successor, &output) }
         return .done
     }
 
@@ -150,11 +151,13 @@ extension CoordinatorState {
 
     // MARK: The catalog
 
-    /// Pieces come in order; a first piece begins an upload anew. At most 4 uploads of 32 MiB wait.
+    /// Pieces come in order; a first piece begins an upload anew. At most 4 uploads of 48 MiB wait.
     private mutating func apply(_ stage: Stage) -> CommandOutcome {
         var upload = stage.offset == 0 ? Upload(since: time, bytes: []) : uploads[stage.upload]
-        guard upload?.bytes.count == Int(stage.offset) else { return .stale("piece at \(stage.offset) does not continue the upload") }
-        guard Int(stage.offset) + stage.bytes.count <= Self.uploadLimit else {
+        guard let offset = Int(exactly: stage.offset), upload?.bytes.count == offset else {
+            return .stale("piece at \(stage.offset) does not continue the upload")
+        }
+        guard offset + stage.bytes.count <= Self.uploadLimit else {
             return .stale("the upload exceeds \(Self.uploadLimit) bytes")
         }
         guard uploads[stage.upload] != nil || uploads.count < 4 || dropOldestUpload() else { return .stale("too many uploads") }

@@ -32,23 +32,24 @@ package enum CommandCodec {
     private static func command(_ field: TLVField) throws(WireError) -> Command {
         var reader = try field.message()
         var kind: UInt16?
+        var command: Command?
         while let part = try reader.next() {
             switch part.tag {
             case 1: _ = try part.string()
             case 2: kind = try part.u16()
             case 3:
                 switch try kind.required(2, of: "command") {
-                case 0x0010: return .submit(try Submit(part))
-                case 0x0011: return .settle(try Settle(part))
-                case 0x0020: return .stage(try Stage(part))
-                case 0x0021: return .activate(try Activate(part))
-                case 0x0030: return .digest(try digest(part))
+                case 0x0010: command = .submit(try Submit(part))
+                case 0x0011: command = .settle(try Settle(part))
+                case 0x0020: command = .stage(try Stage(part))
+                case 0x0021: command = .activate(try Activate(part))
+                case 0x0030: command = .digest(try digest(part))
                 case let other: throw .unknownCommand(kind: other)
                 }
             default: throw part.unknown
             }
         }
-        throw .missingField(tag: 3, of: "command")
+        return try command.required(3, of: "command")
     }
 
     private static func digest(_ field: TLVField) throws(WireError) -> StateDigest {

@@ -24,8 +24,16 @@ package struct NodeClient: Sendable {
     package init(url: String, timeout: Duration) {
         self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
         self.timeout = timeout
-        client = HTTPClient.shared
+        client = Self.sharedClient
     }
+
+    /// One for the process, never shut down: it ends with it. A refused connection is told at once.
+    private static let sharedClient: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.timeout.connect = .seconds(5)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     package func get(_ path: String, _ query: [(String, String?)] = []) async throws -> Value {
         try await checked(try await send("GET", path, query))
@@ -39,6 +47,7 @@ package struct NodeClient: Sendable {
     package func send(
         _ method: String, _ path: String, _ query: [(String, String?)] = [], body: [UInt8]? = nil, type: String = "application/json"
     ) async throws -> Answer {
+        guard !path.contains("//"), !path.hasSuffix("/") else { throw CommandFailure(.usage, "an id or a name is empty") }
         var request = HTTPClientRequest(url: url + path + Self.text(query))
         request.method = HTTPMethod(rawValue: method)
         if let body {
@@ -115,6 +124,12 @@ package struct NodeClient: Sendable {
             return CommandFailure(
                 .unavailable,
                 "\(url) cannot be reached: \(isRefused ? "connection refused; is a node running? Start one with 'distric node'" : reason)")
+        }
+        let text = "\(error)"
+        if text.contains("unsupportedScheme") { return CommandFailure(.usage, "'\(url)' is no http or https URL") }
+        if text.contains("refused") {
+            return CommandFailure(
+                .unavailable, "\(url) cannot be reached: connection refused; is a node running? Start one with 'distric node'")
         }
         if error is CancellationError { return CommandFailure(.interrupted, "interrupted") }
         return CommandFailure(.unavailable, "\(url): \(error)")

@@ -108,7 +108,8 @@ package enum RuleSetKind: DefinitionKind {
     package static let path = "rules"
     package static let noun = "rule set"
     package static let columns = [
-        Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("MATCH", "match"), Column("RULES", "rules"), Column("VERSION", "version"),
+        Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("MATCH", "match"), Column("RULES", "rules"),
+        Column("VERSION", "version"),
     ]
 }
 
@@ -117,7 +118,8 @@ package enum WorkflowKind: DefinitionKind {
     package static let path = "workflows"
     package static let noun = "workflow"
     package static let columns = [
-        Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("LABEL", "label"), Column("TASKS", "tasks"), Column("VERSION", "version"),
+        Column("NAMESPACE", "namespace"), Column("NAME", "name"), Column("LABEL", "label"), Column("TASKS", "tasks"),
+        Column("VERSION", "version"),
     ]
 }
 
@@ -137,7 +139,8 @@ package struct Workflows: AsyncParsableCommand {
 
 private func definitionCommands<Kind: DefinitionKind>(_: Kind.Type) -> [any ParsableCommand.Type] {
     [
-        ApplyDefinitions<Kind>.self, ListDefinitions<Kind>.self, ShowDefinition<Kind>.self, ValidateDefinitions<Kind>.self, DeleteDefinition<Kind>.self,
+        ApplyDefinitions<Kind>.self, ListDefinitions<Kind>.self, ShowDefinition<Kind>.self, ValidateDefinitions<Kind>.self,
+        DeleteDefinition<Kind>.self,
     ]
 }
 
@@ -176,7 +179,9 @@ private struct ListDefinitions<Kind: DefinitionKind>: AsyncParsableCommand {
 }
 
 private struct ShowDefinition<Kind: DefinitionKind>: AsyncParsableCommand {
-    static var configuration: CommandConfiguration { CommandConfiguration(commandName: "show", abstract: "Show a \(Kind.noun) as it was applied.") }
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(commandName: "show", abstract: "Show a \(Kind.noun) as it was applied.")
+    }
     @Argument(help: "Its name.") var name: String
     @OptionGroup var common: CommonOptions
     @concurrent
@@ -185,7 +190,8 @@ private struct ShowDefinition<Kind: DefinitionKind>: AsyncParsableCommand {
 
 private struct DeleteDefinition<Kind: DefinitionKind>: AsyncParsableCommand {
     static var configuration: CommandConfiguration {
-        CommandConfiguration(commandName: "delete", abstract: "Take a \(Kind.noun) out of force; open runs go on with what they began with.")
+        CommandConfiguration(
+            commandName: "delete", abstract: "Take a \(Kind.noun) out of force; open runs go on with what they began with.")
     }
     @Argument(help: "Its name.") var name: String
     @OptionGroup var common: CommonOptions

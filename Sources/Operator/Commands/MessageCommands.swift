@@ -55,12 +55,19 @@ package struct Messages: AsyncParsableCommand {
 
         @Option(name: .long, help: "Messages a second at most; 0 for no limit.") var rate: Int = 0
 
+        func validate() throws { guard rate >= 0 else { throw ValidationError("--rate must not be negative") } }
+
         @concurrent
         func run() async throws {
             let lines = try MessageLines.read(file)
             guard !lines.isEmpty else { throw CommandFailure(.badData, "\(file): no message in it") }
             var submission = Submission(client: common.client, namespace: common.namespace, total: lines.count, file: file)
-            try await submission.run(lines, rate: rate)
+            do {
+                try await submission.run(lines, rate: rate)
+            } catch let failure as CommandFailure {
+                let place = submission.nextLine(of: lines).map { "; go on from \(file):\($0)" } ?? ""
+                throw CommandFailure(failure.code, "\(failure.message)\n\(submission.sentence)\(place)")
+            }
             let summary = submission.summary
             if common.output == .table || common.output == .wide {
                 Session.current.out(submission.sentence + "\n")
@@ -89,7 +96,7 @@ enum MessageLines {
             guard let found = FileManager.default.contents(atPath: file) else { throw CommandFailure(.failed, "cannot read \(file)") }
             data = found
         }
-        let bytes = [UInt8](data)
+        let bytes = [UInt8](data.starts(with: [0xEF, 0xBB, 0xBF]) ? data.dropFirst(3) : data)
         if let whole = whole(bytes) { return whole }
         var lines: [Line] = []
         for (number, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
@@ -155,6 +162,9 @@ struct Submission {
         ]
     }
 
+    /// The first line of which nothing is known yet; nil when all are done.
+    func nextLine(of lines: [MessageLines.Line]) -> Int? { done < lines.count ? lines[done].number : nil }
+
     mutating func run(_ lines: [MessageLines.Line], rate: Int) async throws {
         var rest = lines[...]
         while !rest.isEmpty {
@@ -200,7 +210,7 @@ struct Submission {
         case 200: unmatched += 1
         case let status:
             refused += 1
-            worst = status == 503 ? .temporary : .badData
+            if worst != .badData { worst = status == 503 ? .temporary : .badData }
             clear()
             Session.current.note("\(file):\(line.number): \(item["detail"]?.string ?? "refused")\n")
         }

@@ -160,6 +160,7 @@ package struct Tasks: AsyncParsableCommand {
                 "/api/v1/tasks", list.query + [common.space, ("status", state), ("workflow", workflow)])
             let columns = [Column("ID", "id"), Column("WORKFLOW", "workflow")] + RunText.taskColumns.dropFirst()
             common.print(answer["items"]?.list ?? [], columns, empty: "no task\(state.map { " in state \($0)" } ?? " yet")")
+            list.note(answer)
         }
     }
 
@@ -177,6 +178,8 @@ package struct Tasks: AsyncParsableCommand {
         @Argument(help: "RUN.TASK, as lists show it.") var id: String
         @Option(name: .long, help: "Which attempt (default: the last).") var attempt: Int?
         @OptionGroup var common: CommonOptions
+
+        func validate() throws { if let attempt, attempt < 1 { throw ValidationError("--attempt counts from 1") } }
 
         @concurrent
         func run() async throws {

@@ -39,7 +39,7 @@ struct HTTPTask: TaskHandler {
     private func outcome(_ response: HTTPClientResponse, _ bytes: [UInt8]) -> AttemptOutcome {
         let status = Int(response.status.code)
         let body: Value = bytes.isEmpty ? .null : (try? JSONScanner.parse(bytes)) ?? .string(String(decoding: bytes, as: UTF8.self))
-        guard status < 400 else {
+        guard status < 300 else {
             let detail = "status \(status) \(response.status.reasonPhrase): \(String(decoding: bytes.prefix(200), as: UTF8.self))"
             return .failed(TaskError(type: "http_status", message: detail, status: status))
         }

@@ -5,7 +5,7 @@ package import Primitives
 package struct TimerIndex: Sendable {
     private var buckets: [UInt64: Set<RunID>] = [:]
     private var bucketOf: [RunID: UInt64] = [:]
-    /// Buckets by time, a binary heap; emptied ones are skipped when they come up.
+    /// Buckets by time, a binary heap, each once.
     private var order: [UInt64] = []
 
     package init() {}
@@ -17,10 +17,8 @@ package struct TimerIndex: Sendable {
         let bucket = due.map { Self.bucket($0, now: now) }
         let before = bucketOf[run]
         guard bucket != before else { return }
-        if let before {
-            buckets[before]?.remove(run)
-            if buckets[before]?.isEmpty == true { buckets[before] = nil }
-        }
+        // A bucket that becomes empty stays until its time: it is in `order`, and must not come there twice.
+        if let before { buckets[before]?.remove(run) }
         bucketOf[run] = bucket
         guard let bucket else { return }
         if buckets[bucket] == nil { push(bucket) }
@@ -35,7 +33,8 @@ package struct TimerIndex: Sendable {
     /// The earliest moment that is set.
     package mutating func next() -> ClusterTime? {
         while let first = order.first {
-            if buckets[first] != nil { return ClusterTime(milliseconds: first) }
+            if buckets[first]?.isEmpty == false { return ClusterTime(milliseconds: first) }
+            buckets[first] = nil
             pop()
         }
         return nil
@@ -49,6 +48,7 @@ package struct TimerIndex: Sendable {
                 bucketOf[run] = nil
                 due.append(run)
             }
+            pop()
         }
         return due.sorted()
     }

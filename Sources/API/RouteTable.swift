@@ -1,0 +1,41 @@
+import HTTPTypes
+import Hummingbird
+
+/// Every path with its methods: tells a wrong method from a wrong path. A test asks each of them.
+enum RouteTable {
+    /// `*` stands for one segment.
+    static let routes: [(path: String, methods: [String])] = [
+        ("/api/v1/messages", ["GET", "POST"]), ("/api/v1/messages/*", ["GET"]), ("/api/v1/rules", ["GET", "POST"]),
+        ("/api/v1/rules:validate", ["POST"]),
+        ("/api/v1/rules/*", ["DELETE", "GET"]), ("/api/v1/workflows", ["GET", "POST"]), ("/api/v1/workflows:validate", ["POST"]),
+        ("/api/v1/workflows/*", ["DELETE", "GET"]), ("/api/v1/runs", ["GET"]), ("/api/v1/runs/*:cancel", ["POST"]),
+        ("/api/v1/runs/*", ["GET"]),
+        ("/api/v1/tasks", ["GET"]), ("/api/v1/tasks/*:resolve", ["POST"]), ("/api/v1/tasks/*", ["GET"]),
+        ("/api/v1/tasks/*/attempts/*/log", ["GET"]),
+        ("/api/v1/cluster/status", ["GET"]), ("/api/v1/cluster/nodes", ["GET"]), ("/api/v1/raft/status", ["GET"]),
+        ("/api/v1/config", ["GET"]),
+        ("/api/v1/events", ["GET"]), ("/api/v1/traces", ["GET"]), ("/api/v1/traces/*", ["GET"]), ("/health/live", ["GET"]),
+        ("/health/ready", ["GET"]),
+        ("/metrics", ["GET"]),
+    ]
+
+    /// 405 with the methods that there are, or 404.
+    static func refusal(_ request: Request) -> Problem {
+        let path = request.uri.path
+        guard let route = routes.first(where: { matches($0.path, path) }), !route.methods.contains(request.method.rawValue) else {
+            return .notFound("no route \(request.method) \(path)")
+        }
+        let allowed = route.methods.joined(separator: ", ")
+        return Problem(
+            status: .methodNotAllowed, type: "method_not_allowed", title: "Method not allowed",
+            detail: "\(path) takes \(allowed), not \(request.method)", allow: allowed)
+    }
+
+    private static func matches(_ pattern: String, _ path: String) -> Bool {
+        let (wanted, found) = (pattern.split(separator: "/"), path.split(separator: "/"))
+        return wanted.count == found.count
+            && zip(wanted, found).allSatisfy { want, have in
+                want == have || want == "*" || (want.hasPrefix("*:") && have.hasSuffix(want.dropFirst()))
+            }
+    }
+}
