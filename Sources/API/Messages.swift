@@ -85,7 +85,7 @@ struct MessageRoutes: Sendable {
     /// One status a line, in order: what is refused does not hold up the others.
     private func submitLines(_ request: Request, _ context: NodeRequestContext, _ namespace: Namespace) async throws -> Response {
         let body = try await request.body(upTo: Self.batchBytes, "a batch")
-        let lines = body.readableBytesView.split(separator: 0x0A).filter { line in
+        let lines = Array(body.readableBytesView).split(separator: 0x0A).filter { line in
             !line.allSatisfy { $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }
         }
         guard lines.count <= Self.batchItems else {

@@ -79,6 +79,9 @@ struct RecoveryCase {
         try log.append(group)
         try log.sync()
         log.close()
+        let votes = try HardStateFile(disk: FileDisk(), path: data.path + "/raft/vote")
+        try votes.persist(HardState(term: Term(1), vote: data.identity.node))
+        votes.close()
         return bytes
     }
 

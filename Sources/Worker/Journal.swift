@@ -14,6 +14,10 @@ package final class Journal: Sendable {
         case started(HeldAssignment)
         case finished(TaskReport)
         case forgotten([HeldAssignment])
+        /// Records before this one are missing.
+        case torn
+        /// What was missing has been settled.
+        case settled
     }
 
     private enum Work: Sendable {
@@ -40,7 +44,7 @@ package final class Journal: Sendable {
         var ended: [Key: TaskReport] = [:]
         let bytes = try disk.contents(of: path) ?? []
         let found = JournalCodec.entries(in: bytes)
-        isWhole = found.isWhole
+        var isWhole = true
         for entry in found.entries {
             switch entry {
             case .started(let held): begun.insert(Key(held))
@@ -50,11 +54,16 @@ package final class Journal: Sendable {
                     begun.remove(Key(held))
                     ended[Key(held)] = nil
                 }
+            case .torn: isWhole = false
+            case .settled: isWhole = true
             }
         }
+        isWhole = isWhole && found.isWhole
+        self.isWhole = isWhole
         (self.begun, self.ended) = (begun, ended)
         // Only what is still open goes on: a fresh file, in place of the old one at once.
         var kept: [UInt8] = []
+        if !isWhole { JournalCodec.append(.torn, to: &kept) }
         for key in begun.sorted(by: { $0.fence < $1.fence }) {
             JournalCodec.append(.started(HeldAssignment(run: key.run, task: key.task, attempt: 0, fence: key.fence)), to: &kept)
         }
@@ -73,6 +82,7 @@ package final class Journal: Sendable {
     }
 
     func finished(_ report: TaskReport) { work.force(.write(.finished(report))) }
+    func settled() { work.force(.write(.settled)) }
     func forgotten(_ list: [HeldAssignment]) { work.force(.write(.forgotten(list))) }
 
     package func close() {
@@ -145,6 +155,7 @@ package final class Journal: Sendable {
             case .started(let held): open[Key(held), default: []] += own
             case .finished(let report): open[Key(report), default: []] += own
             case .forgotten(let list): for held in list { open[Key(held)] = nil }
+            case .torn, .settled: break
             }
         }
     }

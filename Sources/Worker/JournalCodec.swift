@@ -43,6 +43,8 @@ enum JournalCodec {
         case .started(let held): ["v": 1, "started": value(of: held)]
         case .finished(let report): ["v": 1, "finished": value(of: report)]
         case .forgotten(let list): ["v": 1, "forgotten": .list(list.map { value(of: $0) })]
+        case .torn: ["v": 1, "torn": true]
+        case .settled: ["v": 1, "settled": true]
         }
     }
 
@@ -73,6 +75,8 @@ enum JournalCodec {
         guard value["v"]?.int == 1 else { return nil }
         if let started = value["started"] { return held(from: started).map { .started($0) } }
         if let finished = value["finished"] { return report(from: finished).map { .finished($0) } }
+        if value["torn"] != nil { return .torn }
+        if value["settled"] != nil { return .settled }
         return value["forgotten"]?.list.map { .forgotten($0.compactMap { held(from: $0) }) }
     }
 

@@ -16,6 +16,7 @@ package final class TaskRunner: WorkerLink {
         /// Reports that no coordinator has committed yet.
         var unreported: [Journal.Key: TaskReport] = [:]
         var usedSlots = 0
+        var isSettled = false
     }
 
     package let node: NodeID
@@ -110,7 +111,16 @@ package final class TaskRunner: WorkerLink {
     }
 
     package func committed(_ reports: [TaskReport]) {
-        let forgotten = state.withLock { state in reports.filter { state.unreported.removeValue(forKey: Journal.Key($0)) != nil } }
+        let (removed, isSettled) = state.withLock { state in
+            let removed = reports.filter { state.unreported.removeValue(forKey: Journal.Key($0)) != nil }
+            guard !journal.isWhole, !state.isSettled, !removed.isEmpty, state.unreported.isEmpty else { return (removed, false) }
+            state.isSettled = true
+            return (removed, true)
+        }
+        // Everything that a torn journal could not tell of is in the log by now.
+        if isSettled { journal.settled() }
+        let forgotten =
+            removed
             .filter { isJournaled($0) }
         guard !forgotten.isEmpty else { return }
         journal.forgotten(forgotten.map { HeldAssignment(run: $0.run, task: $0.task, attempt: $0.attempt, fence: $0.fence) })

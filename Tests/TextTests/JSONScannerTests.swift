@@ -78,7 +78,7 @@ struct JSONScannerTests {
         ("Infinity", JSONError(reason: .expected("a value"), offset: 0)),
         ("-Infinity", JSONError(reason: .badNumber, offset: 0)),
         ("'a'", JSONError(reason: .expected("a value"), offset: 0)),
-        ("\u{FEFF}1", JSONError(reason: .expected("a value"), offset: 0)),
+        ("\u{FEFF}1", JSONError(reason: .expected("JSON without a byte order mark"), offset: 0)),
         ("\u{A0}1", JSONError(reason: .expected("a value"), offset: 0)),
         ("True", JSONError(reason: .expected("a value"), offset: 0)),
         ("tru", JSONError(reason: .expected("'true'"), offset: 0)),

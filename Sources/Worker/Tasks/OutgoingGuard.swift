@@ -55,7 +55,11 @@ struct OutgoingGuard {
     static func isInternal(_ bytes: [UInt8]) -> Bool {
         if bytes.count == 16 {
             if bytes[..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF { return isInternal(Array(bytes[12...])) }
-            if bytes[..<15].allSatisfy({ $0 == 0 }), bytes[15] <= 1 { return true }
+            // ::a.b.c.d and 64:ff9b::a.b.c.d (RFC 6052) reach an IPv4 address too.
+            if bytes[..<12].allSatisfy({ $0 == 0 }) {
+                return bytes[12...15].allSatisfy { $0 == 0 } || bytes[15] <= 1 || isInternal(Array(bytes[12...]))
+            }
+            if Array(bytes[..<12]) == [0, 0x64, 0xFF, 0x9B, 0, 0, 0, 0, 0, 0, 0, 0] { return isInternal(Array(bytes[12...])) }
             return bytes[0] & 0xFE == 0xFC || (bytes[0] == 0xFE && bytes[1] & 0xC0 == 0x80)
         }
         guard bytes.count == 4 else { return true }
