@@ -1,108 +1,11 @@
 import HashTreeCollections
 package import Primitives
-package import Wire
+import Wire
 package import Workflows
 
 /// The leader's decisions as a value: it owns the state with all that is proposed but not yet committed, turns what comes in into
 /// commands, applies them at once by the same code that replicas use, and says what may be done when each is committed.
 package struct Planner {
-    /// Bounds of what is taken in; beyond them it refuses.
-    package struct Limits: Equatable, Sendable {
-        package var openRuns = 100_000
-        package var entryBytes = 1 << 20
-        package var stageBytes = 512 << 10
-        /// Entries between two digests.
-        package var digestEvery: UInt64 = 4096
-        package init() {}
-    }
-
-    /// A matched message with its runs begun, waiting for assignments and the log.
-    package struct Submission: Sendable {
-        package var message: Message
-        package var catalogVersion: UInt64
-        package var matched: [String]
-        package var runs: [WorkflowRun]
-
-        package init(message: Message, catalogVersion: UInt64, matched: [String], runs: [WorkflowRun]) {
-            self.message = message
-            self.catalogVersion = catalogVersion
-            self.matched = matched
-            self.runs = runs
-        }
-
-        /// A message that one rule matched, with one run of one workflow begun: what benchmarks and simulations feed in.
-        package static func begin(
-            _ message: Message, workflow: String, rule: String, catalog: Catalog, wall: ClusterTime, generator: inout SeededGenerator
-        ) -> Submission {
-            guard let found = catalog.workflow(workflow, in: message.namespace) else {
-                return Submission(message: message, catalogVersion: catalog.version, matched: [rule], runs: [])
-            }
-            var run = WorkflowRun(
-                id: UUIDv7(at: wall, using: &generator), definition: found.definition, definitionVersion: found.version, rule: rule,
-                message: message,
-                params: nil, timeout: nil, retriesLeft: 0, retryOf: nil, trace: nil, now: wall)
-            var context = WorkflowRun.Context(definition: found.definition, now: wall, generator: SeededGenerator(seed: generator.next()))
-            _ = run.handle(.start, &context)
-            return Submission(message: message, catalogVersion: catalog.version, matched: [rule], runs: [run])
-        }
-    }
-
-    package enum Input: Sendable {
-        case submit(Submission, token: Int)
-        case report(TaskReport)
-        case activate(Catalog, records: [DefinitionRecord], removed: [DefinitionKey], token: Int)
-        case resolve(RunID, task: String, WorkflowRun.Verdict, token: Int)
-        case cancel(RunID, reason: String, token: Int)
-        case join(NodeID, slots: Int, light: Int)
-    }
-
-    package enum Answer: Equatable, Sendable {
-        case accepted(runs: [RunID], duplicate: Bool)
-        /// The catalog changed since the message was matched: match again.
-        case rematch(UInt64)
-        case busy(String)
-        case activated(UInt64)
-        case done
-        case notFound(String)
-        case conflict(String)
-    }
-
-    /// An entry to propose, and the state once it is applied.
-    package struct Proposal: Sendable {
-        package var index: LogIndex
-        package var payload: [UInt8]
-        package var state: CoordinatorState
-        package var history: [HistoryItem]
-        package var catalog: Catalog?
-    }
-
-    /// What a batch of inputs caused. Everything in it waits until the entry at its index is committed.
-    package struct Output: Sendable {
-        package var proposals: [Proposal] = []
-        package var answers: [(index: LogIndex, token: Int, answer: Answer)] = []
-        package var dispatches: [(index: LogIndex, worker: NodeID, assignment: TaskAssignment)] = []
-        package var cancels: [(index: LogIndex, worker: NodeID, held: HeldTask)] = []
-        package var acknowledged: [(index: LogIndex, report: TaskReport, isFresh: Bool)] = []
-        package var notices: [(index: LogIndex, notice: Notice)] = []
-    }
-
-    /// An attempt that is to be stopped.
-    package struct HeldTask: Equatable, Sendable {
-        package var run: RunID
-        package var task: String
-        package var attempt: Int
-        package var fence: Fence
-    }
-
-    /// Something that people want to hear of.
-    package enum Notice: Equatable, Sendable {
-        case runEnded(WorkflowRun)
-        case taskFailed(run: RunID, task: String, attempt: Int, TaskError, willRetry: Bool)
-        case taskUnknown(run: RunID, task: String, attempt: Int)
-        case taskStarted(latency: Duration)
-        case catalogChanged(version: UInt64)
-    }
-
     package let limits: Limits
     package let term: Term
     package private(set) var state: CoordinatorState

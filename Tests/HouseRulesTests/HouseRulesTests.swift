@@ -81,7 +81,7 @@ struct HouseRulesTests {
 
     @Test func `the top level holds what the house lists and nothing else`() throws {
         let expected: Set = [
-            "Package.swift", "Sources", "Tests", "Themes", "Man", "README.md", "LICENSE", "CONTRIBUTING.md", "Package.resolved",
+            "Package.swift", "Sources", "Tests", "Themes", "Man", "README.md", "LICENSE", "CONTRIBUTING.md", "Package.resolved", "demo",
         ]
         let found = try FileManager.default.contentsOfDirectory(atPath: root.path()).filter { !$0.hasPrefix(".") }
         #expect(Set(found).subtracting(expected).isEmpty)
