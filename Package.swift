@@ -137,7 +137,7 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "Coordinator", "Workflows", "Rules", "Wire", "Primitives", "Text",
+                "Cluster", "Coordinator", "Workflows", "Rules", "Wire", "Primitives", "Text",
                 .product(name: "HashTreeCollections", package: collections),
             ]),
         tests("PrimitivesTests", ["Primitives"]),

@@ -45,7 +45,6 @@ package final class CoordinatorLoop: ReportSink {
         case committed(LogIndex)
         case failed(StorageError)
         case snapshotDone(StorageError?)
-        case confirmTime
     }
 
     /// What is committed, for readers.
@@ -101,7 +100,6 @@ package final class CoordinatorLoop: ReportSink {
     package func join(_ worker: any WorkerLink) { mail.force(.join(worker)) }
     package func didCommit(_ index: LogIndex) { mail.force(.committed(index)) }
     package func didFail(_ error: StorageError) { mail.force(.failed(error)) }
-    package func confirmTime() { mail.force(.confirmTime) }
 
     /// Finishes what has been taken in, then ends the thread.
     package func stop() {
@@ -176,7 +174,6 @@ package final class CoordinatorLoop: ReportSink {
             case .snapshotDone(let error):
                 isSnapshotting = false
                 if let error { loop.telemetry.health.set("snapshot", .degraded, reason: error.description) }
-            case .confirmTime: clock.confirm()
             }
         }
 
@@ -198,9 +195,7 @@ package final class CoordinatorLoop: ReportSink {
             workers[worker.node] = worker
             timersFrom = loop.telemetry.clock.now
             inputs.append(.join(worker.node, slots: worker.capacity.slots, light: worker.capacity.light))
-            let held = planner.leased(to: worker.node).map {
-                HeldAssignment(run: $0.run, task: $0.task, attempt: $0.attempt, fence: $0.fence)
-            }
+            let held = planner.leased(to: worker.node)
             inputs += worker.reconcile(held).map { .report($0) }
         }
 
@@ -233,8 +228,7 @@ package final class CoordinatorLoop: ReportSink {
             }
             for (node, group) in assignments { workers[node]?.assign(group) }
             for item in Self.released(&waiting.cancels, committed, \.index) {
-                workers[item.worker]?.cancel(
-                    HeldAssignment(run: item.held.run, task: item.held.task, attempt: item.held.attempt, fence: item.held.fence))
+                workers[item.worker]?.cancel(item.held)
             }
             acknowledge(Self.released(&waiting.acknowledged, committed, \.index))
             for (_, notice) in Self.released(&waiting.notices, committed, \.index) { loop.tell(notice) }

@@ -1,3 +1,4 @@
+package import Cluster
 import HashTreeCollections
 package import Primitives
 import Wire
@@ -57,10 +58,10 @@ package struct Planner {
     }
 
     /// Assignments that the log shows as being with a worker.
-    package func leased(to worker: NodeID) -> [HeldTask] {
+    package func leased(to worker: NodeID) -> [HeldAssignment] {
         state.runs.keys.sorted().compactMap { state.runs[$0]?.run }.flatMap { run in
             run.tasks.filter { $0.state == .leased && $0.worker == worker }.map {
-                HeldTask(run: run.id, task: $0.name, attempt: $0.attempts, fence: $0.fence)
+                HeldAssignment(run: run.id, task: $0.name, attempt: $0.attempts, fence: $0.fence)
             }
         }
     }
@@ -206,7 +207,7 @@ package struct Planner {
         lastRun = run
         for item in assigned { dispatch(run, item.task, item.worker) }
         for case .cancelAttempt(let task, let worker, let fence) in effects {
-            let held = HeldTask(run: run.id, task: run.tasks[task].name, attempt: run.tasks[task].attempts, fence: fence)
+            let held = HeldAssignment(run: run.id, task: run.tasks[task].name, attempt: run.tasks[task].attempts, fence: fence)
             output.cancels.append((state.applied, worker, held))
         }
         return true

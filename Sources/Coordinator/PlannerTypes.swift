@@ -1,3 +1,4 @@
+package import Cluster
 package import Primitives
 package import Wire
 package import Workflows
@@ -79,17 +80,9 @@ extension Planner {
         package var proposals: [Proposal] = []
         package var answers: [(index: LogIndex, token: Int, answer: Answer)] = []
         package var dispatches: [(index: LogIndex, worker: NodeID, assignment: TaskAssignment)] = []
-        package var cancels: [(index: LogIndex, worker: NodeID, held: HeldTask)] = []
+        package var cancels: [(index: LogIndex, worker: NodeID, held: HeldAssignment)] = []
         package var acknowledged: [(index: LogIndex, report: TaskReport, isFresh: Bool)] = []
         package var notices: [(index: LogIndex, notice: Notice)] = []
-    }
-
-    /// An attempt that is to be stopped.
-    package struct HeldTask: Equatable, Sendable {
-        package var run: RunID
-        package var task: String
-        package var attempt: Int
-        package var fence: Fence
     }
 
     /// Something that people want to hear of.

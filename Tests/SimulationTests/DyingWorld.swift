@@ -1,3 +1,4 @@
+import Cluster
 import Coordinator
 import HashTreeCollections
 import Primitives
@@ -104,7 +105,7 @@ struct DyingWorld {
 
     /// What the worker says of the attempts that the log shows as being with it. One that died has its journal: results, and the starts
     /// of what must not be done twice.
-    private mutating func reconciled(_ held: [Planner.HeldTask]) -> [Planner.Input] {
+    private mutating func reconciled(_ held: [HeldAssignment]) -> [Planner.Input] {
         let workerDied = number(0..<2) == 0
         let known = running
         if workerDied { running = [] }

@@ -2,6 +2,7 @@ package import ArgumentParser
 import Definitions
 import Foundation
 import Primitives
+import Text
 
 /// Files of definitions, as `apply` and `validate` take them.
 struct DefinitionFiles: ParsableArguments {
@@ -65,7 +66,7 @@ enum DefinitionActions {
     private static func send(_ documents: [SourceDocument], _ common: CommonOptions, _ path: String) async throws -> Value {
         let body = Value.list(documents.map(\.value))
         let client = common.client
-        let answer = try await client.send("POST", path, [common.space], body: JSONBody.bytes(body))
+        let answer = try await client.send("POST", path, [common.space], body: JSONWriter.bytes(body))
         guard answer.status == 422, let errors = answer.value["errors"]?.list else { return try await client.checked(answer) }
         let lines = errors.map { error -> String in
             let place = Int(error["definition"]?.int ?? 0)
