@@ -23,6 +23,12 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 let collections = "swift-collections"
 let nio = "swift-nio"
 
+/// Embedded one by one: the binary carries its themes, and the files stay where people can read and copy them.
+let themeFiles: [String] = [
+    "distric-dark.toml", "distric-light.toml", "mono.toml", "tty16.toml", "high-contrast.toml", "deuteranopia.toml", "tritanopia.toml",
+    "frost.toml",
+]
+
 let package = Package(
     name: "DistriC",
     platforms: [.macOS(.v15)],
@@ -50,6 +56,7 @@ let package = Package(
         // Floor 0, quiet
         room("Primitives", ["CChecksum", .product(name: "DequeModule", package: collections)]),
         room("Text", ["Primitives"]),
+        room("Cells", ["Primitives"]),
         // Floor 1, quiet
         room("Wire", ["Primitives", "CChecksum"]),
         room("Raft", ["Primitives"]),
@@ -104,21 +111,28 @@ let package = Package(
             ]),
         // Sides
         room("Offline", ["Primitives", "Text", "Definitions", "Rules", "Workflows", "Storage"]),
+        .target(
+            name: "Themes", path: "Themes", resources: themeFiles.map { .embedInCode($0) },
+            swiftSettings: house),
         room(
             "Operator",
             [
-                "Primitives", "Text", "Definitions",
+                "Primitives", "Text", "Cells", "Themes", "Definitions",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "NIOPosix", package: nio),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        .systemLibrary(name: "CNcursesW", providers: [.apt(["libncurses-dev"]), .brew(["ncurses"])]),
+        .systemLibrary(name: "CReadline", providers: [.apt(["libreadline-dev"]), .brew(["readline"])]),
+        .target(name: "CTerminal"),
+        room("Terminal", ["Cells", "CNcursesW", "CReadline", "CTerminal"]),
         // Doors
         .executableTarget(
             name: "distric",
             dependencies: [
-                "Primitives", "Text", "Definitions", "DistriC", "Operator", "Offline", "Worker",
+                "Primitives", "Text", "Cells", "Definitions", "DistriC", "Operator", "Offline", "Terminal", "Worker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/Command",
@@ -127,7 +141,7 @@ let package = Package(
             name: "distric-bench",
             dependencies: [
                 "Primitives", "Text", "Wire", "Storage", "Observability", "Cluster", "Coordinator", "Workflows", "DistriC", "Rules",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CTerminal", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/Benchmark",
             swiftSettings: house),
@@ -151,6 +165,10 @@ let package = Package(
             ]),
         tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),
         tests("TextTests", ["Text", "Primitives"]),
+        tests("CellsTests", ["Cells", "Primitives"]),
+        tests(
+            "OperatorTests", ["Operator", "Cells", "Themes", "Definitions", "Primitives", "Text"],
+            resources: [.copy("Screens")]),
         tests("WireTests", ["Wire", "Primitives"]),
         tests("RaftTests", ["Raft", "Primitives"]),
         tests("StorageTests", ["Storage", "Primitives"]),

@@ -18,7 +18,13 @@ struct DefinitionRoutes: Sendable {
         for (path, kind) in [("rules", RuleSet.kind), ("workflows", WorkflowDefinition.kind)] {
             router.post("\(path)") { request, _ in try await apply(request) }
             router.post("\(path):validate") { request, _ in try await validate(request) }
-            router.get("\(path)") { request, _ in try list(request, kind) }
+            router.get("\(path)") { request, _ in try Window(request) == nil ? try list(request, kind) : try listing(request, kind) }
+            if kind == RuleSet.kind {
+                router.get("rules:stats") { request, _ in
+                    let rows = RuleRows(info: info, namespace: try request.namespaceFilter())
+                    return try info.rows(request, RuleRows.columns) { rows.values }
+                }
+            }
             router.get("\(path)/{name}") { request, context in try show(request, context, kind) }
             router.delete("\(path)/{name}") { request, context in try await remove(request, context, kind) }
         }
@@ -68,7 +74,7 @@ struct DefinitionRoutes: Sendable {
                 return .json(["catalogVersion": Value(version), "definitions": .list(records.map { summary($0) })])
             case .conflict: try await Task.sleep(for: .milliseconds(10))
             case .busy(let why), .notFound(let why): throw Problem.busy(why)
-            case .accepted, .rematch, .done: throw Problem.busy("unexpected answer")
+            case .accepted, .rematch, .done, .started: throw Problem.busy("unexpected answer")
             }
         }
         throw Problem(status: .conflict, type: "conflict", title: "Conflict", detail: "the catalog keeps changing; try again")
@@ -87,6 +93,26 @@ struct DefinitionRoutes: Sendable {
             .filter { $0.key.kind == kind && (namespace.map(\.text) ?? $0.key.namespace) == $0.key.namespace }
             .sorted { DefinitionKey.precedes($0.key, $1.key) }
         return info.list(records.map { item($0) })
+    }
+
+    private func listing(_ request: Request, _ kind: String) throws -> Response {
+        let namespace = try request.namespaceFilter()
+        let columns = ["name", "namespace", "version", "tasks", "rules", "label", "match", "open"]
+        return try info.rows(request, columns, id: "name") {
+            let state = info.coordinator.loop.current.state
+            var open: [String: Int] = [:]
+            if kind == WorkflowDefinition.kind {
+                for held in state.runs.values { open["\(held.run.namespace)/\(held.run.workflow)", default: 0] += 1 }
+            }
+            return state.definitions.values
+                .filter { $0.key.kind == kind && (namespace.map(\.text) ?? $0.key.namespace) == $0.key.namespace }
+                .sorted { DefinitionKey.precedes($0.key, $1.key) }
+                .map { record in
+                    guard kind == WorkflowDefinition.kind, case .map(var fields) = item(record) else { return item(record) }
+                    fields["open"] = Value(open["\(record.key.namespace)/\(record.key.name)"] ?? 0)
+                    return .map(fields)
+                }
+        }
     }
 
     private func item(_ record: DefinitionRecord) -> Value {
@@ -109,13 +135,22 @@ struct DefinitionRoutes: Sendable {
 
     private func show(_ request: Request, _ context: NodeRequestContext, _ kind: String) throws -> Response {
         let key = try key(request, context, kind)
+        let namespace = try request.namespace()
+        return try info.object(request) { try definition(key, namespace, kind) }
+    }
+
+    private func definition(_ key: DefinitionKey, _ namespace: Namespace, _ kind: String) throws -> Value {
         let definitions = info.coordinator.loop.current.state.definitions
         guard let record = definitions[key], let value = try? JSONScanner.parse(record.json, maximumDepth: 256) else {
             let known = definitions.keys.filter { $0.kind == kind && $0.namespace == key.namespace }.map(\.name)
             let meant = suggestion(for: key.name, among: known.sorted()).map { "; did you mean '\($0)'?" } ?? ""
             throw Problem.notFound("no \(kind) '\(key.name)' in namespace '\(key.namespace)'\(meant)")
         }
-        return .json(["version": Value(record.version), "definition": value])
+        return .object([
+            "version": Value(record.version), "definition": value,
+            "stats": kind == RuleSet.kind
+                ? .list(RuleRows(info: info, namespace: namespace).values.filter { $0["set"]?.string == key.name }) : nil,
+        ])
     }
 
     private func remove(_ request: Request, _ context: NodeRequestContext, _ kind: String) async throws -> Response {

@@ -1,10 +1,13 @@
 import Coordinator
 import HTTPTypes
+import HashTreeCollections
 import Hummingbird
 import NIOCore
 import Observability
 import Primitives
+import Rules
 import Text
+import Workflows
 
 /// `/api/v1/messages`: the way in.
 struct MessageRoutes: Sendable {
@@ -25,6 +28,7 @@ struct MessageRoutes: Sendable {
         router.post("messages") { request, context in try await submit(request, context) }
         router.get("messages") { request, _ in try list(request) }
         router.get("messages/{id}") { request, context in try show(request, context) }
+        router.get("messages/{id}/why") { request, context in try why(request, context) }
     }
 
     private func submit(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
@@ -127,6 +131,7 @@ struct MessageRoutes: Sendable {
 
     private func list(_ request: Request) throws -> Response {
         let namespace = try request.namespaceFilter()
+        if let window = try Window(request) { return try info.rows(request, window, MessageRows(info: info, namespace: namespace)) }
         let cursor = try HistoryCursor.read(request)
         let found = try info.coordinator.history.newest(.message, limit: try request.limit(), before: cursor) { item in
             guard case .message(let accepted) = item else { return false }
@@ -148,6 +153,37 @@ struct MessageRoutes: Sendable {
             throw Problem.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
         }
         return .json(Presentation.message(accepted))
+    }
+}
+
+extension MessageRoutes {
+    /// Why each rule did or did not match: by the catalog in force, which may be a later one than the message was matched by.
+    private func why(_ request: Request, _ context: NodeRequestContext) throws -> Response {
+        let (id, namespace) = (try context.parameter("id"), try request.namespace())
+        return try info.object(request) { try explanation(id, namespace) }
+    }
+
+    private func explanation(_ id: String, _ namespace: Namespace) throws -> Value {
+        let accepted = try info.coordinator.history.message(id, namespace: namespace)
+        guard let message = accepted?.message ?? info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) }) else {
+            throw Problem.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
+        }
+        let catalog = info.coordinator.loop.catalog
+        let runs = (accepted?.runs ?? []).map { id -> Value in
+            let open = info.coordinator.loop.current.state.runs[id]?.run
+            guard let run = open ?? (try? info.coordinator.history.run(id)) else { return ["id": .string(id.description)] }
+            return [
+                "id": .string(id.description), "workflow": .string(run.workflow), "state": .string(run.state.rawValue),
+                "rule": .string(run.rule),
+            ]
+        }
+        return .object([
+            "id": .string(message.id), "type": .string(message.type), "source": .string(message.source),
+            "acceptedAt": Value(accepted?.acceptedAt.rfc3339), "runs": .list(runs), "namespace": .string(message.namespace.text),
+            "matched": .list((accepted?.matched ?? []).map(Value.string)),
+            "matchedByCatalog": accepted.map { Value($0.catalogVersion) } ?? .null, "catalogVersion": Value(catalog.version),
+            "rules": .list(catalog.rules.explain(message).map(\.value)), "message": message.value,
+        ])
     }
 }
 

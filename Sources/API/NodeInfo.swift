@@ -15,6 +15,7 @@ package struct NodeInfo: Sendable {
     package var startedAt: ClusterTime
     /// Settings in force as `config show` prints them, secrets left out.
     package var settings: Value
+    package let watchers: Watchers
 
     package init(
         node: NodeID, cluster: UUIDv7, version: String, coordinator: CoordinatorNode, worker: (any WorkerLink)?, telemetry: Telemetry,
@@ -29,5 +30,6 @@ package struct NodeInfo: Sendable {
         self.payloadLimit = payloadLimit
         self.startedAt = startedAt
         self.settings = settings
+        watchers = Watchers(telemetry.metrics)
     }
 }

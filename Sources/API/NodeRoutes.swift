@@ -3,6 +3,7 @@ import Coordinator
 import HTTPTypes
 import HashTreeCollections
 import Hummingbird
+import Logging
 import NIOCore
 import Observability
 import Primitives
@@ -13,12 +14,25 @@ struct NodeRoutes: Sendable {
     let info: NodeInfo
 
     func add(to router: RouterGroup<NodeRequestContext>) {
-        router.get("cluster/status") { _, _ in Response.json(status()) }
-        router.get("cluster/nodes") { _, _ in info.list([node()]) }
-        router.get("raft/status") { _, _ in Response.json(raft()) }
+        let pulse = Pulse(info: info)
+        router.get("cluster/status") { request, _ in try info.object(request) { pulse.value } }
+        router.get("cluster/nodes") { request, _ in
+            try info.rows(request, ["id", "role", "state", "version", "slots", "running", "startedAt", "raft"]) { [pulse.member] }
+        }
+        router.get("gossip/members") { request, _ in
+            try info.rows(request, ["id", "state", "incarnation", "role", "version"]) { [pulse.member] }
+        }
+        router.get("raft/status") { request, _ in try info.object(request) { pulse.raftValue } }
+        router.get("metrics/recent") { request, _ in try recentMetrics(request) }
+        router.get("logs") { request, _ in try logs(request) }
         router.get("config") { _, _ in Response.json(info.settings) }
         router.get("events") { request, _ in try events(request) }
-        router.get("traces") { request, _ in info.list(info.telemetry.spans.latest(try request.limit()).map(\.value)) }
+        router.get("traces") { request, _ in
+            let limit = try request.limit(default: try Window(request) == nil ? 50 : 1000)
+            return try info.rows(request, ["traceId", "name", "start", "durationMs", "error", "spans", "node"], id: "traceId") {
+                info.telemetry.spans.latestTraces(limit)
+            }
+        }
         router.get("traces/{id}") { _, context in try trace(context) }
     }
 
@@ -50,44 +64,6 @@ struct NodeRoutes: Sendable {
         ]
     }
 
-    private func raft() -> Value {
-        let status = info.coordinator.raft.status
-        return [
-            "node": .string(info.node.text), "role": .string(status.role), "term": Value(status.term.number),
-            "lastIndex": Value(status.lastIndex.number), "commitIndex": Value(status.commitIndex.number),
-            "appliedIndex": Value(info.coordinator.loop.current.state.applied.number), "logBytes": Value(status.logBytes),
-        ]
-    }
-
-    private func node() -> Value {
-        let capacity = info.worker?.capacity
-        return .object([
-            "id": .string(info.node.text), "role": .string(info.worker == nil ? "coordinator" : "coordinator,worker"), "state": "alive",
-            "version": .string(info.version), "slots": capacity.map { Value($0.slots) }, "startedAt": .string(info.startedAt.rfc3339),
-        ])
-    }
-
-    private func status() -> Value {
-        let raft = info.coordinator.raft.status
-        let state = info.coordinator.loop.current.state
-        let queue = info.coordinator.loop.queue
-        let now = info.telemetry.clock.wall
-        return [
-            "clusterId": .string(info.cluster.description), "node": .string(info.node.text), "version": .string(info.version),
-            "leader": raft.role == "leader" ? .string(info.node.text) : .null, "term": Value(raft.term.number),
-            "commitIndex": Value(raft.commitIndex.number), "appliedIndex": Value(state.applied.number),
-            "quorum": ["have": 1, "need": 1, "of": 1], "members": [node()], "ready": .bool(info.telemetry.health.isReady),
-            "catalogVersion": Value(state.catalogVersion),
-            "queue": [
-                "depth": Value(queue.queued), "running": Value(queue.running),
-                "oldestMs": queue.oldest.map { .int(max(0, now.duration(since: $0).milliseconds)) } ?? .null,
-            ],
-            "runs": ["open": Value(state.runs.count), "started": Value(state.totals.runsStarted), "ended": Value(state.totals.runsEnded)],
-            "messages": ["accepted": Value(state.totals.accepted)],
-            "uptimeMs": .int(max(0, now.duration(since: info.startedAt).milliseconds)),
-        ]
-    }
-
     private func trace(_ context: NodeRequestContext) throws -> Response {
         let id = try context.parameter("id")
         let spans = info.telemetry.spans.trace(id)
@@ -103,6 +79,7 @@ struct NodeRoutes: Sendable {
     private func events(_ request: Request) throws -> Response {
         let parameters = request.uri.queryParameters
         let after = try number(parameters["after"].map(String.init) ?? request.headers[.lastEventID])
+        if request.isWatching { return try watchEvents(request, after) }
         let wantsStream = request.headers[.accept]?.contains("text/event-stream") == true || parameters["follow"] == "true"
         guard wantsStream else {
             let limit = try request.limit()
@@ -126,9 +103,101 @@ struct NodeRoutes: Sendable {
             })
     }
 
+    private static let eventColumns = ["seq", "time", "kind", "severity", "subject", "text", "node"]
+
+    private func watchEvents(_ request: Request, _ after: UInt64?) throws -> Response {
+        let filter = try lineFilter(request, Self.eventColumns)
+        let limit = try request.limit(default: 200)
+        let ring = info.telemetry.events
+        // The first answer reaches back, so that a view is never empty for want of news.
+        let start = after ?? ring.lastNumber - min(ring.lastNumber, UInt64(limit))
+        return try info.lines(request, after: start) { seq in
+            let last = ring.lastNumber
+            let events = ring.events(after: seq)
+            let kept = events.map(\.value).filter { LineFilter.keeps($0, filter) }
+            let lost = last > seq ? Int(last - seq) - events.count : 0
+            return (Array(kept.suffix(limit)), max(0, lost) + max(0, kept.count - limit), max(last, events.last?.seq ?? 0))
+        }
+    }
+
+    private func lineFilter(_ request: Request, _ columns: [String]) throws -> RowFilter {
+        guard let window = try Window(request) else { return .all }
+        if let name = window.filter.columns.first(where: { !columns.contains($0) }) {
+            throw Problem.badRequest("invalid_column", "no column '\(name)'; there are \(columns.joined(separator: ", "))")
+        }
+        return window.filter
+    }
+
+    // MARK: Logs and metrics
+
+    private static let logColumns = ["time", "level", "label", "message"]
+
+    /// The newest lines, or with `watch=true` lines as they come; `level` is the least that is wanted.
+    private func logs(_ request: Request) throws -> Response {
+        let parameters = request.uri.queryParameters
+        let after = try number(parameters["after"].map(String.init))
+        let least = try parameters["level"].map { text in
+            guard let level = Logger.Level(rawValue: String(text)) else {
+                throw Problem.badRequest("invalid_level", "'\(text)' is none of trace, debug, info, notice, warning, error, critical")
+            }
+            return level
+        }
+        var filter = RowFilter.all
+        if let text = parameters["filter"] {
+            do throws(RowFilter.Problem) { filter = try RowFilter(String(text)) } catch {
+                throw Problem.badRequest("invalid_filter", error.description)
+            }
+        }
+        let (limit, wanted, ring) = (try request.limit(default: 200), filter, info.telemetry.logs)
+        @Sendable func take(_ seq: UInt64) -> (items: [Value], missed: Int, last: UInt64) {
+            let (entries, missed, last) = ring.newest(after: seq, limit: limit) { entry in
+                guard least.map({ entry.level >= $0 }) ?? true else { return false }
+                return wanted.isEmpty || LineFilter.keeps(LineFilter.value(entry), wanted)
+            }
+            return (entries.map(LineFilter.value), missed, last)
+        }
+        guard request.isWatching else { return info.list(take(after ?? 0).items) }
+        return try info.lines(request, after: after ?? ring.lastNumber - min(ring.lastNumber, UInt64(limit)), take)
+    }
+
+    private func recentMetrics(_ request: Request) throws -> Response {
+        let points = Int(request.uri.queryParameters["points"].map(String.init) ?? "60") ?? 0
+        guard (0...MetricsHistory.seconds).contains(points) else {
+            throw Problem.badRequest("invalid_points", "points is a number of seconds up to \(MetricsHistory.seconds)")
+        }
+        let history = info.telemetry.history
+        return try info.rows(request, ["id", "name", "kind", "value", "rate", "p50", "p99", "help", "labels"]) {
+            history.rows(points: points).map { row in
+                func rounded(_ number: Double?) -> Value {
+                    number.map { $0.isFinite ? $0 == $0.rounded() && abs($0) < 1e15 ? .int(Int64($0)) : .double(Double(Float($0))) : .null }
+                        ?? .null
+                }
+                return .object([
+                    "id": .string(row.id), "name": .string(row.name), "kind": .string(row.kind.rawValue), "value": rounded(row.value),
+                    "rate": rounded(row.rate), "p50": rounded(row.p50), "p99": rounded(row.p99), "help": .string(row.help),
+                    "labels": .map(Fields(row.labels.map { Fields.Member($0.name, .string($0.value)) })),
+                    "recent": points == 0 ? nil : .list(row.recent.map(rounded)),
+                ])
+            }
+        }
+    }
+
     private func number(_ text: String?) throws -> UInt64? {
         guard let text else { return nil }
         guard let number = UInt64(text) else { throw Problem.badRequest("invalid_event_id", "'\(text.prefix(40))' is no event number") }
         return number
+    }
+}
+
+/// Log lines and events as filters see them.
+enum LineFilter {
+    static func value(_ entry: LogRing.Entry) -> Value {
+        guard case .map(var fields)? = try? JSONScanner.parse(entry.line) else { return .null }
+        fields["seq"] = Value(entry.seq)
+        return .map(fields)
+    }
+
+    static func keeps(_ value: Value, _ filter: RowFilter) -> Bool {
+        filter.isEmpty || filter.matches(column: { value[$0] ?? .null }, text: { JSONWriter.text(value) })
     }
 }

@@ -6,7 +6,8 @@ import Workflows
 
 /// Runs, tasks and messages as the API shows them.
 enum Presentation {
-    static func run(_ run: WorkflowRun, withTasks: Bool) -> Value {
+    /// - Parameter brief: without inputs and outputs.
+    static func run(_ run: WorkflowRun, withTasks: Bool, in info: NodeInfo, brief: Bool = false) -> Value {
         var states: [(String, Int)] = []
         for state in TaskState.allCases {
             let count = run.tasks.count { $0.state == state }
@@ -17,43 +18,51 @@ enum Presentation {
             "id": .string(run.id.description), "namespace": .string(run.namespace.text), "workflow": .string(run.workflow),
             "version": run.version.map(Value.string), "definitionVersion": Value(run.definitionVersion),
             "state": .string(run.state.rawValue),
-            "messageId": .string(run.message.id), "rule": .string(run.rule), "input": run.input, "output": run.output ?? .null,
+            "messageId": .string(run.message.id), "rule": .string(run.rule), "input": brief ? nil : run.input,
+            "output": brief ? nil : run.output ?? .null,
             "error": run.error?.value ?? .null, "createdAt": .string(run.createdAt.rfc3339), "endedAt": Value(run.endedAt?.rfc3339),
             "durationMs": run.endedAt.map { .int($0.duration(since: run.createdAt).milliseconds) } ?? .null,
             "retryOf": run.retryOf.map { .string($0.description) }, "traceId": run.trace.map { .string($0.traceID) },
             "tasks": .object([
                 "total": Value(run.tasks.count), "byState": byState,
-                "items": withTasks ? .list(run.tasks.indices.map { task(run, $0) }) : nil,
+                "items": withTasks ? .list(tasks(run, in: info, brief: brief)) : nil,
             ]),
         ])
     }
 
-    static func task(_ run: WorkflowRun, _ place: Int) -> Value {
+    private static func tasks(_ run: WorkflowRun, in info: NodeInfo, brief: Bool) -> [Value] {
+        let definition = info.definition(of: run)
+        return run.tasks.indices.map { place in
+            guard case .map(var fields) = task(run, place, in: info) else { return .null }
+            if brief { fields = Fields(fields.members.filter { Self.briefKeys.contains($0.key) }) }
+            let dependencies = definition?.tasks[place].dependencies ?? []
+            fields["dependsOn"] = .list(
+                dependencies.map { ["task": .string(run.tasks[$0.task].name), "result": .string($0.result.rawValue)] })
+            return .map(fields)
+        }
+    }
+
+    private static let briefKeys: Set = ["task", "state", "attempt", "startedAt", "endedAt", "durationMs", "kind"]
+
+    static func duration(_ task: TaskRecord) -> Value {
+        guard let started = task.startedAt, let ended = task.endedAt else { return .null }
+        return .int(ended.duration(since: started).milliseconds)
+    }
+
+    static func task(_ run: WorkflowRun, _ place: Int, in info: NodeInfo) -> Value {
         let task = run.tasks[place]
         return .object([
             "id": .string("\(run.id).\(task.name)"), "run": .string(run.id.description), "task": .string(task.name),
             "namespace": .string(run.namespace.text), "workflow": .string(run.workflow), "kind": .string(task.kind.rawValue),
-            "state": .string(task.state.rawValue), "blocked": blocked(task), "attempt": Value(task.attempts),
+            "state": .string(task.state.rawValue), "blocked": TaskWhy(info: info, run: run, place: place).blocked,
+            "attempt": Value(task.attempts),
             "failures": Value(task.failures),
             "worker": Value(task.worker?.text), "fence": task.fence == .none ? .null : .string(task.fence.description),
             "key": Value(task.key), "queuedAt": Value(task.readyAt?.rfc3339), "startedAt": Value(task.startedAt?.rfc3339),
-            "endedAt": Value(task.endedAt?.rfc3339), "dueAt": Value(task.dueAt?.rfc3339), "input": task.input ?? .null,
+            "endedAt": Value(task.endedAt?.rfc3339), "durationMs": duration(task), "dueAt": Value(task.dueAt?.rfc3339),
+            "input": task.input ?? .null,
             "output": task.output ?? .null, "error": task.error?.value ?? .null,
         ])
-    }
-
-    /// Why a task does not go on by itself; null when it does or has ended.
-    private static func blocked(_ task: TaskRecord) -> Value {
-        let (reason, culprit): (String, String?) =
-            switch task.state {
-            case .pending: ("dependencies", nil)
-            case .queued: ("no_free_worker", nil)
-            case .waiting where task.kind == .wait: ("timer", task.dueAt?.rfc3339)
-            case .waiting: ("retry", task.dueAt?.rfc3339)
-            case .unknown: ("needs_operator", task.worker?.text)
-            case .leased, .succeeded, .failed, .timedOut, .cancelled, .skipped: ("", nil)
-            }
-        return reason.isEmpty ? .null : .object(["reason": .string(reason), "culprit": Value(culprit)])
     }
 
     static func message(_ accepted: AcceptedMessage) -> Value {

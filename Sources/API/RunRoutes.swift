@@ -16,13 +16,22 @@ struct RunRoutes: Sendable {
         router.get("runs") { request, _ in try list(request) }
         router.get("runs/{id}") { request, context in try await show(request, context) }
         router.post("runs/{id}:cancel") { request, context in try await cancel(request, context) }
+        router.post("runs/{id}:retry") { request, context in try await retry(request, context) }
         router.get("tasks") { request, _ in try listTasks(request) }
-        router.get("tasks/{id}") { _, context in try showTask(context) }
+        router.get("tasks/{id}") { request, context in
+            let id = try context.parameter("id")
+            return try info.object(request) { try showTask(id) }
+        }
+        router.get("tasks/{id}/why") { _, context in
+            let (run, place) = try place(try context.parameter("id"))
+            return Response.json(TaskWhy(info: info, run: run, place: place).value)
+        }
         router.post("tasks/{id}:resolve") { request, context in try await resolve(request, context) }
         router.get("tasks/{id}/attempts/{n}/log") { _, context in try log(context) }
     }
 
-    private struct Filter {
+    /// What query parameters of their own name narrow.
+    struct Filter {
         var namespace: Namespace?
         var states: Set<String>?
         var workflow: String?
@@ -48,9 +57,10 @@ struct RunRoutes: Sendable {
     }
 
     private func list(_ request: Request) throws -> Response {
+        if let window = try Window(request) { return try info.rows(request, window, RunRows(info: info, filter: try Filter(request))) }
         let filter = try Filter(request)
         let page = try page(request) { filter.keeps($0) && filter.keeps(state: $0.state.rawValue) }
-        return info.list(page.runs.map { Presentation.run($0, withTasks: false) }, next: page.next)
+        return info.list(page.runs.map { Presentation.run($0, withTasks: false, in: info) }, next: page.next)
     }
 
     /// Open runs by id, newest first, then ended ones as they ended, newest first; and where the next page begins.
@@ -88,6 +98,7 @@ struct RunRoutes: Sendable {
     /// `?wait=5s` waits for the run to end.
     private func show(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
         let id = try context.parameter("id")
+        if request.isWatching { return try info.object(request) { Presentation.run(try find(id), withTasks: true, in: info) } }
         var run = try find(id)
         if let text = request.uri.queryParameters["wait"] {
             guard let wait = Duration(text: String(text)), wait <= .seconds(60) else {
@@ -100,7 +111,8 @@ struct RunRoutes: Sendable {
             }
         }
         return .json(
-            Presentation.run(run, withTasks: true), headers: [.appliedIndex: info.coordinator.loop.current.state.applied.description])
+            Presentation.run(run, withTasks: true, in: info),
+            headers: [.appliedIndex: info.coordinator.loop.current.state.applied.description])
     }
 
     private func cancel(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
@@ -109,7 +121,22 @@ struct RunRoutes: Sendable {
             throw Problem(
                 status: .conflict, type: "conflict", title: "Conflict", detail: "run \(run.id) has ended as \(run.state.rawValue)")
         }
-        return try await act(.cancel(run.id, reason: "cancelled by an operator"))
+        let response = try await act(.cancel(run.id, reason: "cancelled by an operator"))
+        info.noteAction("run.cancelled", subject: run.id.description, "run \(run.id) of \(run.workflow) was cancelled by an operator")
+        return response
+    }
+
+    /// A new run of the workflow as it is now, with the message and the parameters of one that has ended.
+    private func retry(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
+        let run = try find(try context.parameter("id"))
+        guard run.state.isFinal else {
+            throw Problem(
+                status: .conflict, type: "conflict", title: "Conflict",
+                detail: "run \(run.id) is still \(run.state.rawValue); cancel it first, or wait until it has ended")
+        }
+        let response = try await act(.retry(run, trace: context.trace))
+        info.noteAction("run.retried", subject: run.id.description, "run \(run.id) of \(run.workflow) was started again by an operator")
+        return response
     }
 
     private func act(_ action: CoordinatorLoop.Request) async throws -> Response {
@@ -118,6 +145,7 @@ struct RunRoutes: Sendable {
         case .notFound(let what): throw Problem.notFound(what)
         case .conflict(let what): throw Problem(status: .conflict, type: "conflict", title: "Conflict", detail: what)
         case .busy(let why): throw Problem.busy(why)
+        case .started(let run): return .json(["run": .string(run.description)], status: .created)
         case .accepted, .activated, .rematch: throw Problem.busy("unexpected answer")
         }
     }
@@ -126,16 +154,16 @@ struct RunRoutes: Sendable {
 
     /// The tasks of a page of runs: `limit` counts runs, so that none is torn apart.
     private func listTasks(_ request: Request) throws -> Response {
+        if let window = try Window(request) { return try info.rows(request, window, TaskRows(info: info, filter: try Filter(request))) }
         let filter = try Filter(request)
         let page = try page(request) { run in filter.keeps(run) && run.tasks.contains { filter.keeps(state: $0.state.rawValue) } }
         let items = page.runs.flatMap { run in
-            run.tasks.indices.filter { filter.keeps(state: run.tasks[$0].state.rawValue) }.map { Presentation.task(run, $0) }
+            run.tasks.indices.filter { filter.keeps(state: run.tasks[$0].state.rawValue) }.map { Presentation.task(run, $0, in: info) }
         }
         return info.list(items, next: page.next)
     }
 
-    private func place(_ context: NodeRequestContext) throws -> (WorkflowRun, Int) {
-        let id = try context.parameter("id")
+    private func place(_ id: String) throws -> (WorkflowRun, Int) {
         let parts = id.split(separator: ".", maxSplits: 1).map(String.init)
         guard parts.count == 2 else { throw Problem.badRequest("invalid_id", "a task id is run.task, not '\(id.prefix(80))'") }
         let run = try find(parts[0])
@@ -146,14 +174,53 @@ struct RunRoutes: Sendable {
         return (run, place)
     }
 
-    private func showTask(_ context: NodeRequestContext) throws -> Response {
-        let (run, place) = try place(context)
-        return .json(Presentation.task(run, place))
+    private func showTask(_ id: String) throws -> Value {
+        let (run, place) = try place(id)
+        var value = Presentation.task(run, place, in: info)
+        guard case .map(var fields) = value else { return value }
+        fields["messageId"] = .string(run.message.id)
+        fields["rule"] = .string(run.rule)
+        fields["runState"] = .string(run.state.rawValue)
+        fields["why"] = TaskWhy(info: info, run: run, place: place).value
+        fields["attempts"] = .list(attempts(run, place))
+        value = .map(fields)
+        return value
+    }
+
+    /// What each of the newest attempts wrote last.
+    private static let tailBytes = 8 << 10
+    private static let tailAttempts = 4
+    private static let attemptLimit = 100
+
+    /// Newest first; of attempts before the last, the trace knows how they went while it is kept.
+    private func attempts(_ run: WorkflowRun, _ place: Int) -> [Value] {
+        let task = run.tasks[place]
+        let spans = run.trace.map { info.telemetry.spans.trace($0.traceID) } ?? []
+        return (0..<task.attempts).suffix(Self.attemptLimit).reversed().map { number in
+            let attempt = number + 1
+            let isLast = attempt == task.attempts
+            let span = spans.last { $0.name == "task \(task.name)" && $0.attributes["attempt"] == Value(attempt) }
+            let failed = span.map { $0.error != nil } ?? true
+            let log = info.worker?.log(run: run.id, task: task.name, attempt: attempt) ?? []
+            return .object([
+                "attempt": Value(attempt), "task": .string(task.name), "run": .string(run.id.description),
+                "state": .string(isLast ? task.state.rawValue : failed ? "failed" : "succeeded"),
+                "worker": isLast ? Value(task.worker?.text) : .null,
+                "startedAt": isLast ? Value(task.startedAt?.rfc3339) : Value(span?.start.rfc3339),
+                "durationMs": span.map { .double((Double($0.duration.nanoseconds) / 1000).rounded() / 1000) }
+                    ?? (isLast ? Presentation.duration(task) : .null),
+                "error": isLast ? Value(task.error?.message) : Value(span?.error), "traceId": Value(run.trace?.traceID),
+                "spanId": Value(span?.context.spanID),
+                "logBytes": Value(log.count),
+                "tail": attempt > task.attempts - Self.tailAttempts
+                    ? .string(String(decoding: log.suffix(Self.tailBytes), as: UTF8.self)) : nil,
+            ])
+        }
     }
 
     /// `{"as": "succeeded" | "failed" | "retry", "output": ..., "reason": ...}`.
     private func resolve(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
-        let (run, place) = try place(context)
+        let (run, place) = try place(try context.parameter("id"))
         let body = try await request.body(upTo: info.payloadLimit, "a request")
         guard let value = try? JSONScanner.parse(body.readableBytesView), let word = value["as"]?.string else {
             throw Problem.badRequest("invalid_request", "expected {\"as\": \"succeeded\" | \"failed\" | \"retry\"}", pointer: "/as")
@@ -165,11 +232,15 @@ struct RunRoutes: Sendable {
         case "retry": verdict = .retry
         default: throw Problem.badRequest("invalid_request", "'\(word)' is none of succeeded, failed, retry", pointer: "/as")
         }
-        return try await act(.resolve(run.id, task: run.tasks[place].name, verdict))
+        let response = try await act(.resolve(run.id, task: run.tasks[place].name, verdict))
+        info.noteAction(
+            "task.resolved", subject: "\(run.id).\(run.tasks[place].name)",
+            "task \(run.tasks[place].name) was resolved as \(word) by an operator")
+        return response
     }
 
     private func log(_ context: NodeRequestContext) throws -> Response {
-        let (run, place) = try place(context)
+        let (run, place) = try place(try context.parameter("id"))
         let text = try context.parameter("n")
         guard let attempt = Int(text), attempt > 0 else { throw Problem.badRequest("invalid_attempt", "'\(text)' is no attempt number") }
         guard let bytes = info.worker?.log(run: run.id, task: run.tasks[place].name, attempt: attempt) else {

@@ -14,9 +14,12 @@ struct Distric: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "distric",
         abstract: "A self-contained cluster engine: messages, rules, workflows, workers, and the console to run them.",
-        usage: "distric COMMAND [OPTIONS]",
+        usage: "distric [COMMAND] [OPTIONS]",
         discussion: """
             First steps:
+
+              distric demo                      a node with examples, in the console
+              distric                           a node of your own, in the console
 
               distric init demo && cd demo      write settings and examples
               distric node                      start a node
@@ -28,9 +31,10 @@ struct Distric: AsyncParsableCommand {
             76 protocol; 77 denied; 78 bad configuration; 130 interrupted. Data goes to stdout, words to stderr.
             """,
         version: Node.version,
-        subcommands: [NodeCommand.self, InitCommand.self] + OperatorCommands.all + [
-            ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
-        ])
+        subcommands: [ConsoleCommand.self, DemoCommand.self, ShellCommand.self, NodeCommand.self, InitCommand.self] + OperatorCommands.all
+            + [
+                ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
+            ], defaultSubcommand: ConsoleCommand.self)
 
     /// The guard's hidden entry comes before anything else of the program.
     static func main() async {
@@ -44,7 +48,7 @@ struct Distric: AsyncParsableCommand {
         Glibc.exit(code)
     }
 
-    private static func run(_ arguments: [String]) async -> Int32 {
+    static func run(_ arguments: [String]) async -> Int32 {
         if let refusal = Spelling.problem(arguments, in: Distric.self) {
             Session.current.note("distric: \(refusal)\n")
             return CommandFailure.Code.usage.rawValue
@@ -63,6 +67,8 @@ struct Distric: AsyncParsableCommand {
         } catch let error as DistriCError {
             Session.current.note("distric: \(error.message)\n")
             return error.code.rawValue
+        } catch let ended as ShellEnded {
+            return ended.code
         } catch is CancellationError {
             return CommandFailure.Code.interrupted.rawValue
         } catch {
@@ -122,7 +128,7 @@ enum Spelling {
             guard !children.isEmpty, !word.hasPrefix("-"), word != "help" else { return nil }
             let names = children.map { name(of: $0) }
             guard let place = names.firstIndex(of: word) else {
-                if command.configuration.defaultSubcommand != nil { return nil }
+                if command.configuration.defaultSubcommand != nil, path.count > 1 { return nil }
                 let meant = suggestion(for: word, among: names).map { "; did you mean '\(path.joined(separator: " ")) \($0)'?" } ?? ""
                 return
                     "no command '\(path.dropFirst().map { $0 + " " }.joined())\(word)'\(meant)\n\(path.joined(separator: " ")) has: \(names.joined(separator: ", "))"

@@ -57,7 +57,7 @@ struct NodeCommand: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
-        let node = try Node(settings: try options.settings(), guardProgram: Self.ownPath)
+        let node = try Node(settings: try options.settings(), guardProgram: OwnProgram.path)
         let (urls, ready) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -72,8 +72,6 @@ struct NodeCommand: AsyncParsableCommand {
             try await group.waitForAll()
         }
     }
-
-    private static var ownPath: String? { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") }
 }
 
 /// `distric config`.

@@ -15,6 +15,8 @@ package final class CoordinatorLoop: ReportSink {
         case activate(Catalog, records: [DefinitionRecord], removed: [DefinitionKey])
         case resolve(RunID, task: String, WorkflowRun.Verdict)
         case cancel(RunID, reason: String)
+        /// A new run in place of one that has ended.
+        case retry(WorkflowRun, trace: TraceContext?)
     }
 
     /// Requests that wait for one answer each; resumed when the last has its own.
@@ -188,6 +190,7 @@ package final class CoordinatorLoop: ReportSink {
                 inputs.append(.activate(catalog, records: records, removed: removed, token: token))
             case .resolve(let run, let task, let verdict): inputs.append(.resolve(run, task: task, verdict, token: token))
             case .cancel(let run, let reason): inputs.append(.cancel(run, reason: reason, token: token))
+            case .retry(let run, let trace): inputs.append(.retry(run, trace: trace, token: token))
             }
         }
 

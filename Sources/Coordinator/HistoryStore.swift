@@ -32,6 +32,9 @@ package final class HistoryStore: Sendable {
         var places: [UUIDv7: Int] = [:]
         var lastIndex: LogIndex
         var buffer: [UInt8] = []
+        /// The newest items as they were written, for lists that are sorted and filtered.
+        var recentRuns = RecentItems()
+        var recentMessages = RecentItems()
         /// Bytes between records that could not be read when the store was opened.
         var unreadable = 0
     }
@@ -75,6 +78,10 @@ package final class HistoryStore: Sendable {
                 state.offsets.append(state.active.bytes + state.buffer.count)
                 state.places[record.key] = state.active.bytes + state.buffer.count
                 record.append(to: &state.buffer)
+                switch item {
+                case .run: state.recentRuns.append(item)
+                case .message: state.recentMessages.append(item)
+                }
                 state.active.newest = max(state.active.newest, time)
                 written.increment()
             }
@@ -237,6 +244,22 @@ package final class HistoryStore: Sendable {
         }
         return (found, nil)
     }
+
+    /// The newest records of a kind, newest first, at most `recentLimit`; read from disk once, kept in memory from then on.
+    package func recent(_ kind: HistoryRecord.Kind) throws(StorageError) -> [HistoryItem] {
+        let known = state.withLock { state -> (items: [HistoryItem], isWhole: Bool, began: Int) in
+            let recent = kind == .run ? state.recentRuns : state.recentMessages
+            return (recent.newestFirst, recent.isWhole, recent.count)
+        }
+        guard !known.isWhole, known.began < Self.recentLimit else { return known.items }
+        let found = try newest(kind, limit: Self.recentLimit, scanLimit: 10_000) { _ in true }.items
+        return state.withLock { state in
+            if kind == .run { state.recentRuns.fill(found) } else { state.recentMessages.fill(found) }
+            return (kind == .run ? state.recentRuns : state.recentMessages).newestFirst
+        }
+    }
+
+    package static let recentLimit = 1000
 
     // MARK: Opening
 

@@ -27,6 +27,8 @@ package final class Intake: Sendable {
     private let environment: [String: String]
     private let generator: Mutex<SeededGenerator>
     private let unmatched = Mutex<[Message]>([])
+    /// What each rule was asked and answered.
+    package let statistics = RuleStatistics()
 
     package init(loop: CoordinatorLoop, telemetry: Telemetry, metrics: CoordinatorMetrics, environment: [String: String], seed: UInt64) {
         self.loop = loop
@@ -90,7 +92,7 @@ package final class Intake: Sendable {
                     catalogVersion: catalog.version, matched: submissions[number].matched, runs: runs, isDuplicate: isDuplicate)
             case .rematch: again.append(places[number])
             case .busy(let why), .conflict(let why), .notFound(let why): verdicts[places[number]] = .busy(why)
-            case .activated, .done: verdicts[places[number]] = .busy("unexpected answer")
+            case .activated, .done, .started: verdicts[places[number]] = .busy("unexpected answer")
             }
         }
         return again
@@ -99,10 +101,25 @@ package final class Intake: Sendable {
     private func match(_ message: Message, _ catalog: Catalog, _ trace: TraceContext?) -> [RuleCatalog.Match] {
         let span = telemetry.spans.begin("rules.match", in: trace)
         let began = telemetry.clock.now
-        let matches = catalog.rules.matches(message)
+        let matches = match(message, catalog)
         metrics.evaluation.observe(telemetry.clock.now.duration(since: began))
         telemetry.spans.end(span, ["matched": Value(matches.count)])
         return matches
+    }
+
+    /// Set by set, counted for each rule; one message of sixteen is timed.
+    private func match(_ message: Message, _ catalog: Catalog) -> [RuleCatalog.Match] {
+        var found: [RuleCatalog.Match] = []
+        let isTimed = statistics.isTimed()
+        for set in catalog.rules.sets(in: message.namespace) {
+            let began = isTimed ? telemetry.clock.now : nil
+            let places = set.matches(message)
+            statistics.note(
+                set, namespace: message.namespace, matched: places, at: telemetry.clock.wall,
+                took: began.map { telemetry.clock.now.duration(since: $0) })
+            for place in places { found.append(set.match(at: place)) }
+        }
+        return found
     }
 
     private func runs(of message: Message, _ matches: [RuleCatalog.Match], _ catalog: Catalog, _ trace: TraceContext?) -> [WorkflowRun] {
@@ -128,6 +145,7 @@ package final class Intake: Sendable {
         var problem: String?
         if let template = action.params {
             do throws(Template.Problem) { params = try template.resolve(in: MessageScope(message)) } catch {
+                statistics.noteError(rule, namespace: message.namespace)
                 problem = "params\(error.pointer) of rule \(rule): \(error.error)"
             }
         }

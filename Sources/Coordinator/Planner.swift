@@ -86,6 +86,7 @@ package struct Planner {
         case .activate(let catalog, let records, let removed, let token): activate(catalog, records, removed, token)
         case .resolve(let run, let task, let verdict, let token): resolve(run, task, verdict, token)
         case .cancel(let run, let reason, let token): cancel(run, reason, token)
+        case .retry(let run, let trace, let token): retry(run, trace, token)
         case .join(let node, let slots, let light): join(node, slots, light)
         }
     }
@@ -288,6 +289,25 @@ package struct Planner {
         guard let run = state.runs[id]?.run else { return answer(token, .notFound("no open run \(id)"), now: true) }
         guard step(run, .cancel(reason: reason)) else { return answer(token, .conflict("run \(id) cannot be cancelled now"), now: true) }
         answer(token, .done)
+    }
+
+    /// The workflow as it is in force now: what was mended since is what runs.
+    private mutating func retry(_ old: WorkflowRun, _ trace: TraceContext?, _ token: Int) {
+        guard let found = catalog.workflow(old.workflow, in: old.namespace) else {
+            return answer(token, .conflict("workflow '\(old.workflow)' is no longer in force; apply it again first"), now: true)
+        }
+        guard state.runs.count < limits.openRuns else {
+            return answer(token, .busy("\(state.runs.count) runs are open, at most \(limits.openRuns) may be"), now: true)
+        }
+        var run = WorkflowRun(
+            id: UUIDv7(at: wall, using: &generator), definition: found.definition, definitionVersion: found.version, rule: old.rule,
+            message: old.message, params: old.params, timeout: old.deadline.map { $0.duration(since: old.createdAt) }, retriesLeft: 0,
+            retryOf: old.id, trace: trace, now: wall)
+        var context = context(found.definition)
+        _ = run.handle(.start, &context)
+        emit(.start(Start(run: run)))
+        note(run, before: nil)
+        answer(token, .started(run.id))
     }
 
     // MARK: The catalog

@@ -52,6 +52,8 @@ extension Planner {
         case activate(Catalog, records: [DefinitionRecord], removed: [DefinitionKey], token: Int)
         case resolve(RunID, task: String, WorkflowRun.Verdict, token: Int)
         case cancel(RunID, reason: String, token: Int)
+        /// A new run in place of one that has ended.
+        case retry(WorkflowRun, trace: TraceContext?, token: Int)
         case join(NodeID, slots: Int, light: Int)
     }
 
@@ -62,6 +64,7 @@ extension Planner {
         case busy(String)
         case activated(UInt64)
         case done
+        case started(RunID)
         case notFound(String)
         case conflict(String)
     }

@@ -8,7 +8,7 @@ import Primitives
 import ServiceLifecycle
 import Storage
 import Synchronization
-import UnixSignals
+package import UnixSignals
 import Worker
 
 /// A node: recovers from its folder, then serves until it is told to stop.
@@ -25,11 +25,13 @@ public final class Node: Sendable {
     private let port: Int
     private let startedAt: ClusterTime
     private let logger: Logger
+    private let group = Mutex<(group: ServiceGroup?, isStopping: Bool)>((nil, false))
 
     /// Opens the data folder and recovers; nothing listens yet.
     ///
     /// - Parameter guardProgram: a `distric` binary whose hidden entry starts `exec@1` tasks under limits; nil starts them without.
-    package init(settings: Settings, guardProgram: String?) throws(DistriCError) {
+    /// - Parameter logDescriptor: where log lines go; a console that draws on the terminal gives a file's.
+    package init(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2) throws(DistriCError) {
         self.settings = settings
         (host, port) = try Self.address(settings)
         try Self.checkRoles(settings)
@@ -43,7 +45,7 @@ public final class Node: Sendable {
                 disk: disk
             ) { UUIDv7(at: clock.wall, using: &generator) }
         }
-        telemetry = try Self.telemetry(settings, folder, disk, clock)
+        telemetry = try Self.telemetry(settings, folder, disk, clock, logDescriptor)
         logger = telemetry.logger("node")
         startedAt = clock.wall
         coordinator = try Self.coordinator(settings, folder, disk, telemetry)
@@ -69,6 +71,19 @@ public final class Node: Sendable {
 
     /// Serves until SIGTERM or SIGINT, or until the surrounding task is cancelled. `ready` gets the URL once everything answers.
     public func run(ready: @escaping @Sendable (String) -> Void = { _ in }) async throws {
+        try await run(signals: [.sigterm, .sigint], ready: ready)
+    }
+
+    /// Stops as SIGTERM does: tasks that run get their grace. For programs that own the signals themselves.
+    package func shutDown() async {
+        let running = group.withLock { state in
+            state.isStopping = true
+            return state.group
+        }
+        await running?.triggerGracefulShutdown()
+    }
+
+    package func run(signals: [UnixSignal], ready: @escaping @Sendable (String) -> Void) async throws {
         announceRecovery()
         if let worker {
             worker.connect(coordinator.loop)
@@ -78,14 +93,21 @@ public final class Node: Sendable {
         let serving = HTTPService(node: self, ready: ready)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: HealthWatch(telemetry: telemetry, coordinator: coordinator, path: folder.path)),
+            .init(service: Sampling(telemetry: telemetry, coordinator: coordinator)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
         if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
         var configuration = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: telemetry.logger("lifecycle"))
+            services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
         configuration.maximumGracefulShutdownDuration = settings.duration("worker.grace") + .seconds(10)
         do {
-            try await ServiceGroup(configuration: configuration).run()
+            let serving = ServiceGroup(configuration: configuration)
+            let isStopping = group.withLock { state in
+                state.group = serving
+                return state.isStopping
+            }
+            if isStopping { await serving.triggerGracefulShutdown() }
+            try await serving.run()
         } catch let error as HTTPServer.Failure {
             stop()
             throw DistriCError(.unavailable, error.description)
@@ -196,19 +218,22 @@ extension Node {
         return (host.isEmpty ? "127.0.0.1" : host, port)
     }
 
-    private static func telemetry(_ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ clock: SystemClock) throws(DistriCError)
-        -> Telemetry
-    {
+    private static func telemetry(
+        _ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ clock: SystemClock, _ logDescriptor: Int32
+    ) throws(DistriCError) -> Telemetry {
         let node = folder.identity.node
-        let sink = LogSink()
+        let sink = LogSink(descriptor: logDescriptor)
+        let logs = LogRing()
         let level = Logger.Level(rawValue: settings.text("log.level")) ?? .info
         let first = try storage { () throws(StorageError) in try EventNumbers.reserve(disk, folder.path + "/event-numbers") }
         let telemetry = Telemetry(
             node: node, clock: clock, metrics: MetricsRegistry(),
             spans: SpanStore(
                 node: node, clock: clock, seed: .random(in: 0...UInt64.max), tracesPerSecond: settings.whole("tracing.traces_per_second")),
-            events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock),
-            makeLogger: { label in Logger(label: label) { JSONLogHandler(label: $0, level: level, sink: sink, clock: clock) } })
+            events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock), logs: logs,
+            makeLogger: { label in
+                Logger(label: label) { JSONLogHandler(label: $0, level: level, sink: sink, clock: clock, ring: logs) }
+            })
         NodeMetrics.register(telemetry, version: version, sink: sink)
         return telemetry
     }
@@ -284,6 +309,22 @@ private struct WorkerService: Service {
     }
 
     private func untilShutdown() async { try? await gracefulShutdown() }
+}
+
+/// Once a second: what rates and charts are drawn from.
+private struct Sampling: Service {
+    let telemetry: Telemetry
+    let coordinator: CoordinatorNode
+
+    @concurrent
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            repeat {
+                telemetry.history.sample()
+                coordinator.intake.statistics.sample()
+            } while (try? await Task.sleep(for: .seconds(1))) != nil
+        }
+    }
 }
 
 /// Looks after what fails slowly: the disk's free space, the log's thread.

@@ -34,11 +34,13 @@ package struct JSONLogHandler: LogHandler {
     private let label: String
     private let sink: LogSink
     private let clock: any NodeClock
+    private let ring: LogRing?
 
-    package init(label: String, level: Logger.Level, sink: LogSink, clock: any NodeClock) {
+    package init(label: String, level: Logger.Level, sink: LogSink, clock: any NodeClock, ring: LogRing? = nil) {
         self.label = label
         self.sink = sink
         self.clock = clock
+        self.ring = ring
         logLevel = level
     }
 
@@ -73,6 +75,7 @@ package struct JSONLogHandler: LogHandler {
         }
         writer.raw("}\n")
         sink.write(writer.bytes)
+        ring?.append(level: event.level, label: label, line: Array(writer.bytes.dropLast()))
     }
 
     private func write(_ value: Logger.Metadata.Value, _ writer: inout JSONWriter) {

@@ -112,6 +112,23 @@ package final class SpanStore: Sendable {
         state.withLock { state in state.spans.filter { $0.context.traceID == id } }.sorted { $0.start < $1.start }
     }
 
+    /// The newest traces by their root, newest first, each with how many spans are held and whether one of them failed.
+    package func latestTraces(_ count: Int) -> [Value] {
+        let spans = state.withLock { state in Array(state.spans[state.start...] + state.spans[..<state.start]) }
+        var held: [String: (spans: Int, error: String?)] = [:]
+        for span in spans {
+            var entry = held[span.context.traceID] ?? (0, nil)
+            entry = (entry.spans + 1, entry.error ?? span.error)
+            held[span.context.traceID] = entry
+        }
+        return latest(count).map { root in
+            guard case .map(var fields) = root.value, let entry = held[root.context.traceID] else { return root.value }
+            fields["spans"] = Value(entry.spans)
+            if let error = entry.error { fields["error"] = .string(error) }
+            return .map(fields)
+        }
+    }
+
     /// Roots (or the earliest span held) of the newest traces, newest first.
     package func latest(_ count: Int) -> [Span] {
         let spans = state.withLock { state in Array(state.spans[state.start...] + state.spans[..<state.start]) }

@@ -9,11 +9,13 @@ package struct Telemetry: Sendable {
     package let spans: SpanStore
     package let events: EventRing
     package let health: HealthRegistry
+    package let logs: LogRing
+    package let history: MetricsHistory
     private let makeLogger: @Sendable (String) -> Logger
 
     package init(
         node: NodeID, clock: any NodeClock, metrics: MetricsRegistry, spans: SpanStore, events: EventRing, health: HealthRegistry,
-        makeLogger: @escaping @Sendable (String) -> Logger
+        logs: LogRing = LogRing(), makeLogger: @escaping @Sendable (String) -> Logger
     ) {
         self.node = node
         self.clock = clock
@@ -21,6 +23,8 @@ package struct Telemetry: Sendable {
         self.spans = spans
         self.events = events
         self.health = health
+        self.logs = logs
+        history = MetricsHistory(registry: metrics)
         self.makeLogger = makeLogger
     }
 

@@ -8,12 +8,15 @@ package struct RuleCatalog: Sendable {
         package var actions: [Rule.Action]
     }
 
-    private struct CompiledSet: Sendable {
-        let name: String
+    /// One set, ready to match.
+    package struct CompiledSet: Sendable {
+        package let name: String
         let mode: RuleSet.MatchMode
         /// By priority descending, then id.
         let rules: [Rule]
-        let qualified: [String]
+        /// `set/rule` of each.
+        package let qualified: [String]
+        private let disabled: [Rule]
         /// Places in `rules` that can match a message of this type, rising; types that no rule names share `untyped`.
         let byType: [String: [Int]]
         let untyped: [Int]
@@ -24,6 +27,7 @@ package struct RuleCatalog: Sendable {
             mode = set.match
             rules = set.rules.filter(\.isEnabled).sorted { ($1.priority, $0.id) < ($0.priority, $1.id) }
             qualified = rules.map { "\(set.name)/\($0.id)" }
+            disabled = set.rules.filter { !$0.isEnabled }
             fallbacks = rules.indices.filter { [rules] in rules[$0].isFallback }
             var byType: [String: [Int]] = [:]
             var untyped: [Int] = []
@@ -38,7 +42,8 @@ package struct RuleCatalog: Sendable {
             self.byType = byType.mapValues { places in (places + untyped).sorted() }
         }
 
-        func matches(_ message: Message) -> [Int] {
+        /// Places in `qualified` of the rules that hold for a message.
+        package func matches(_ message: Message) -> [Int] {
             var found: [Int] = []
             for position in byType[message.type] ?? untyped where rules[position].condition.holds(for: message) {
                 found.append(position)
@@ -46,6 +51,38 @@ package struct RuleCatalog: Sendable {
             }
             guard found.isEmpty else { return found }
             return fallbacks.filter { rules[$0].condition.holds(for: message) }.prefix(mode == .first ? 1 : fallbacks.count).map { $0 }
+        }
+
+        package func match(at place: Int) -> Match { Match(name: qualified[place], actions: rules[place].actions) }
+
+        /// Why each rule of the set did or did not match, in the order of evaluation; the disabled ones last.
+        func explain(_ message: Message) -> [Explanation] {
+            let matched = matches(message)
+            var ender: Int?
+            var all = rules.indices.map { place -> Explanation in
+                let isMatched = matched.contains(place)
+                let holds = rules[place].condition.holds(for: message)
+                let reason: Explanation.Reason =
+                    if isMatched {
+                        .matched
+                    } else if !holds {
+                        .conditionFalse
+                    } else if rules[place].isFallback, let first = matched.first {
+                        .fallbackNotNeeded(by: qualified[first])
+                    } else {
+                        .shadowed(by: ender.map { qualified[$0] } ?? matched.first.map { qualified[$0] } ?? name)
+                    }
+                if isMatched, ender == nil, mode == .first || rules[place].stops { ender = place }
+                return explanation(rules[place], qualified[place], reason, message)
+            }
+            all += disabled.map { explanation($0, "\(name)/\($0.id)", .disabled, message) }
+            return all
+        }
+
+        private func explanation(_ rule: Rule, _ name: String, _ reason: Explanation.Reason, _ message: Message) -> Explanation {
+            Explanation(
+                rule: name, priority: rule.priority, reason: reason, condition: rule.condition.explained(in: message),
+                changes: rule.condition.changes(to: !rule.condition.holds(for: message), in: message))
         }
     }
 
@@ -57,12 +94,18 @@ package struct RuleCatalog: Sendable {
         self.sets = compiled
     }
 
+    /// The sets of a namespace by name.
+    package func sets(in namespace: Namespace) -> [CompiledSet] { sets[namespace] ?? [] }
+
+    /// Why each rule of the message's namespace did or did not match.
+    package func explain(_ message: Message) -> [Explanation] { (sets[message.namespace] ?? []).flatMap { $0.explain(message) } }
+
     /// The rules that hold for a message: set by set, each by priority.
     package func matches(_ message: Message) -> [Match] {
         var found: [Match] = []
         for set in sets[message.namespace] ?? [] {
             for position in set.matches(message) {
-                found.append(Match(name: set.qualified[position], actions: set.rules[position].actions))
+                found.append(set.match(at: position))
             }
         }
         return found

@@ -69,6 +69,7 @@ struct CommandCodecTests {
         return [
             .submit(Submit(message: run.message, catalogVersion: 7, matched: ["a/b", "c/d"], runs: [run, later])),
             .submit(Submit(message: plain, catalogVersion: 0, matched: [], runs: [])), .settle(settle), .settle(full),
+            .start(Start(run: run)), .start(Start(run: later)),
             .stage(Stage(upload: UUIDv7(high: 1, low: 2), offset: 3, bytes: [0, 255])),
             .stage(Stage(upload: UUIDv7(high: 1, low: 2), offset: .max, bytes: [])),
             .activate(Activate(expectedVersion: 4, upload: nil, definitions: [definition, definition], removed: [definition.key])),
@@ -141,16 +142,16 @@ struct CommandCodecTests {
 
     @Test func `the numbers of the commands are these for ever`() throws {
         let kinds = Set(try samples().map(\.kind))
-        let expected: Set<UInt16> = [0x0010, 0x0011, 0x0020, 0x0021, 0x0030]
+        let expected: Set<UInt16> = [0x0010, 0x0011, 0x0012, 0x0020, 0x0021, 0x0030]
         #expect(kinds == expected)
         let namespaces = try samples().map(\.namespace)
-        #expect(namespaces == ["shop", "default", "shop", "shop", "", "", "", "", ""])
+        #expect(namespaces == ["shop", "default", "shop", "shop", "shop", "shop", "", "", "", "", ""])
     }
 
     // MARK: Refusals
 
     /// An entry with this envelope and these fields.
-    private func entry(level: UInt16 = 1, kind: UInt16 = 1, _ fields: (inout TLVWriter) -> Void) -> [UInt8] {
+    private func entry(level: UInt16 = CommandCodec.featureLevel, kind: UInt16 = 1, _ fields: (inout TLVWriter) -> Void) -> [UInt8] {
         var writer = TLVWriter()
         LogEnvelope(featureLevel: level, time: time, namespace: "", kind: kind).encode(into: &writer)
         fields(&writer)
@@ -187,9 +188,17 @@ struct CommandCodecTests {
         #expect(refusal(payload) == nil)
         payload[0] = 2
         #expect(refusal(payload) == .unsupportedEnvelope(version: 2))
-        #expect(refusal(entry(level: 2) { _ in }) == .unsupportedFeatureLevel(2, supported: 1))
+        #expect(refusal(entry(level: 3) { _ in }) == .unsupportedFeatureLevel(3, supported: 2))
+        #expect(refusal(entry(level: .max) { _ in }) == .unsupportedFeatureLevel(.max, supported: 2))
         #expect(refusal(entry(kind: 2) { _ in }) == .unknownCommand(kind: 2))
         #expect(refusal([]) == .truncated(at: 0))
+    }
+
+    @Test func `entries of every level up to this program's are read, and it writes its own`() throws {
+        #expect(CommandCodec.featureLevel == 2)
+        for level: UInt16 in [0, 1, 2] { #expect(refusal(entry(level: level) { _ in }) == nil, "level \(level)") }
+        let (envelope, _) = try LogEnvelope.decode(CommandCodec.encode([], time: time)[...])
+        #expect(envelope.featureLevel == 2)
     }
 
     @Test func `an unknown command is refused by its number`() {
@@ -200,7 +209,7 @@ struct CommandCodecTests {
     @Test func `an unknown field is refused wherever it stands`() {
         #expect(isUnknownField(refusal(entry { $0.u8(2, 1) }), 2))
         #expect(isUnknownField(refusal(entry { $0.message(1) { $0.u8(9, 1) } }), 9))
-        for kind: UInt16 in [0x0010, 0x0011, 0x0020, 0x0021, 0x0030] {
+        for kind: UInt16 in [0x0010, 0x0011, 0x0012, 0x0020, 0x0021, 0x0030] {
             #expect(isUnknownField(refusal(command(kind) { $0.u8(60, 1) }), 60), "kind \(kind)")
         }
         let inRun = command(0x0010) { writer in writer.message(4) { $0.u8(40, 1) } }
@@ -209,6 +218,8 @@ struct CommandCodecTests {
         #expect(isUnknownField(refusal(inMessage), 41))
         let inTask = command(0x0011) { writer in writer.message(9) { $0.message(2) { $0.u8(42, 1) } } }
         #expect(isUnknownField(refusal(inTask), 42))
+        let inStart = command(0x0012) { writer in writer.message(1) { $0.u8(44, 1) } }
+        #expect(isUnknownField(refusal(inStart), 44))
         let inDefinition = command(0x0021) { writer in writer.message(3) { $0.message(1) { $0.u8(43, 1) } } }
         #expect(isUnknownField(refusal(inDefinition), 43))
     }
@@ -216,7 +227,7 @@ struct CommandCodecTests {
     @Test func `a command without what it needs is refused`() {
         let cases: [(UInt16, WireError)] = [
             (0x0010, .missingField(tag: 1, of: "submit")), (0x0011, .missingField(tag: 1, of: "settle")),
-            (0x0020, .missingField(tag: 1, of: "stage")),
+            (0x0012, .missingField(tag: 1, of: "start")), (0x0020, .missingField(tag: 1, of: "stage")),
         ]
         for (kind, expected) in cases { #expect(refusal(command(kind) { _ in }) == expected) }
         #expect(refusal(entry { $0.message(1) { _ in } }) == .missingField(tag: 3, of: "command"))
@@ -249,7 +260,7 @@ struct CommandCodecTests {
         let whole = CommandCodec.encode(
             [
                 .submit(Submit(message: run.message, catalogVersion: 7, matched: ["a/b"], runs: [run])),
-                .settle(Settle(from: run, to: later)),
+                .settle(Settle(from: run, to: later)), .start(Start(run: later)),
                 .digest(StateDigest(high: 1, low: 2)),
             ], time: time)
         let seed: UInt64 = 31

@@ -42,8 +42,8 @@ struct CommandLineTests {
         #expect(finished.out.contains("USAGE: distric \(words.joined(separator: " "))"))
     }
 
-    @Test func `distric alone, help and --help show the first steps`() throws {
-        for words in [[], ["help"], ["--help"]] {
+    @Test func `help and --help show the first steps`() throws {
+        for words in [["help"], ["--help"]] {
             let finished = try distric(words)
             #expect(finished.code == 0)
             #expect(finished.out.contains("distric init demo"), "\(words)")

@@ -2,6 +2,7 @@
 let allowedImports: [String: Set<String>] = [
     "Primitives": ["CChecksum", "DequeModule"],
     "Text": ["Primitives"],
+    "Cells": ["Primitives"],
     "Wire": ["Primitives", "CChecksum", "NIOCore"],
     "Raft": ["Primitives"],
     "CEL": ["Primitives", "Text"],
@@ -29,18 +30,20 @@ let allowedImports: [String: Set<String>] = [
     ] + system,
     "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
     "Operator": [
-        "Primitives", "Text", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
+        "Primitives", "Text", "Cells", "Themes", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
     ] + system,
-    "Command": ["Primitives", "Text", "Definitions", "DistriC", "Operator", "Offline", "Worker", "ArgumentParser"] + system,
+    "Terminal": ["Cells", "CNcursesW", "CReadline", "CTerminal"] + system,
+    "Command": ["Primitives", "Text", "Cells", "Definitions", "Terminal", "DistriC", "Operator", "Offline", "Worker", "ArgumentParser"]
+        + system,
     "Benchmark": [
         "Primitives", "Text", "Wire", "Storage", "Observability", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC",
-        "ArgumentParser",
+        "ArgumentParser", "CTerminal",
     ] + system,
 ]
 
 /// What a room above floor 1 may take of the platform.
 let system: Set<String> = ["Foundation", "Glibc", "Synchronization", "Dispatch"]
 
-let quietRooms: Set<String> = ["Primitives", "Text", "Wire", "Raft", "CEL", "Rules", "Workflows"]
+let quietRooms: Set<String> = ["Primitives", "Text", "Cells", "Wire", "Raft", "CEL", "Rules", "Workflows"]
 
 func + (left: Set<String>, right: Set<String>) -> Set<String> { left.union(right) }

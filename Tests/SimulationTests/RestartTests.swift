@@ -83,6 +83,8 @@ struct RestartTests {
         for entry in log {
             for command in try CommandCodec.decode(entry.payload).commands {
                 switch command {
+                case .start(let start):
+                    for task in start.run.tasks where task.state == .succeeded { counts["\(start.run.id).\(task.name)", default: 0] += 1 }
                 case .submit(let submit):
                     for run in submit.runs {
                         for task in run.tasks where task.state == .succeeded { counts["\(run.id).\(task.name)", default: 0] += 1 }

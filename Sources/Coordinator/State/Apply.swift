@@ -58,6 +58,7 @@ extension CoordinatorState {
         switch command {
         case .submit(let submit): output.outcomes.append(apply(submit, &output))
         case .settle(let settle): output.outcomes.append(apply(settle, &output))
+        case .start(let start): output.outcomes.append(apply(start, &output))
         case .stage(let stage): output.outcomes.append(apply(stage))
         case .activate(let activate): output.outcomes.append(apply(activate))
         case .digest(let expected):
@@ -81,6 +82,12 @@ extension CoordinatorState {
                 AcceptedMessage(
                     message: submit.message, catalogVersion: submit.catalogVersion, matched: submit.matched, runs: ids, acceptedAt: time)))
         for run in submit.runs { start(run, &output) }
+        return .done
+    }
+
+    private mutating func apply(_ start: Start, _ output: inout Applied) -> CommandOutcome {
+        guard runs[start.run.id] == nil else { return .stale("run \(start.run.id) is open already") }
+        self.start(start.run, &output)
         return .done
     }
 

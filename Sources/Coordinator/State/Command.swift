@@ -5,6 +5,7 @@ package import Workflows
 package enum Command: Equatable, Sendable {
     case submit(Submit)
     case settle(Settle)
+    case start(Start)
     case stage(Stage)
     case activate(Activate)
     case digest(StateDigest)
@@ -14,6 +15,7 @@ package enum Command: Equatable, Sendable {
         switch self {
         case .submit: 0x0010
         case .settle: 0x0011
+        case .start: 0x0012
         case .stage: 0x0020
         case .activate: 0x0021
         case .digest: 0x0030
@@ -25,6 +27,7 @@ package enum Command: Equatable, Sendable {
         switch self {
         case .submit(let submit): submit.message.namespace.text
         case .settle(let settle): settle.namespace.text
+        case .start(let start): start.run.namespace.text
         case .stage, .activate, .digest: ""
         }
     }
@@ -103,6 +106,11 @@ package struct Settle: Equatable, Sendable {
         for change in tasks { next.tasks[change.place] = change.record }
         return next
     }
+}
+
+/// A run that an operator asked for in place of one that has ended: same message, same parameters. Since feature level 2.
+package struct Start: Equatable, Sendable {
+    package var run: WorkflowRun
 }
 
 /// One piece of a catalog that is too large for one entry.

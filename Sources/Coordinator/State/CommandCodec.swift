@@ -5,7 +5,7 @@ import Workflows
 /// One entry's commands as bytes: an envelope of kind `batch`, then each command with its own namespace and kind.
 package enum CommandCodec {
     /// What this program writes and the most it reads.
-    package static let featureLevel: UInt16 = 1
+    package static let featureLevel: UInt16 = 2
     private static let batchKind: UInt16 = 1
 
     package static func encode(_ commands: [Command], time: ClusterTime) -> [UInt8] {
@@ -41,6 +41,7 @@ package enum CommandCodec {
                 switch try kind.required(2, of: "command") {
                 case 0x0010: command = .submit(try Submit(part))
                 case 0x0011: command = .settle(try Settle(part))
+                case 0x0012: command = .start(try Start(part))
                 case 0x0020: command = .stage(try Stage(part))
                 case 0x0021: command = .activate(try Activate(part))
                 case 0x0030: command = .digest(try digest(part))
@@ -96,6 +97,7 @@ extension Command {
             for rule in submit.matched { writer.string(3, rule) }
             for run in submit.runs { writer.run(4, run) }
         case .settle(let settle): settle.encode(into: &writer)
+        case .start(let start): writer.run(1, start.run)
         case .stage(let stage):
             writer.id(1, stage.upload)
             writer.u64(2, stage.offset)
@@ -109,6 +111,18 @@ extension Command {
             writer.u64(1, digest.high)
             writer.u64(2, digest.low)
         }
+    }
+}
+
+extension Start {
+    fileprivate init(_ field: TLVField) throws(WireError) {
+        var reader = try field.message()
+        var run: WorkflowRun?
+        while let part = try reader.next() {
+            guard part.tag == 1 else { throw part.unknown }
+            run = try part.run()
+        }
+        self.run = try run.required(1, of: "start")
     }
 }
 

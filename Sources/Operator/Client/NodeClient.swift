@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 package import Primitives
+import Synchronization
 import Text
 
 /// Talks to a node's HTTP API.
@@ -17,13 +18,35 @@ package struct NodeClient: Sendable {
 
     private static let answerLimit = 64 << 20
 
-    package let url: String
+    /// Several nodes, of which one that answers is used.
+    private final class Targets: Sendable {
+        let urls: [String]
+        private let place = Atomic<Int>(0)
+
+        init(_ urls: [String]) { self.urls = urls }
+        var current: String { urls[place.load(ordering: .relaxed) % urls.count] }
+        /// On to the next one, unless somebody else has moved on already.
+        func leave(_ url: String) { if current == url { place.wrappingAdd(1, ordering: .relaxed) } }
+    }
+
+    private let targets: Targets
     package let timeout: Duration
+    /// Refuses whatever would change something, before it is sent.
+    package let isReadOnly: Bool
     private let client: HTTPClient
 
-    package init(url: String, timeout: Duration) {
-        self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
+    package var url: String { targets.current }
+
+    /// - Parameter url: one URL, or several separated by commas: when one cannot be reached the next is tried.
+    package init(url: String, timeout: Duration, isReadOnly: Bool = false) {
+        let urls = url.split(separator: ",").map { part -> String in
+            let text = part.trimmingCharacters(in: .whitespaces)
+            let whole = text.contains("://") ? text : "http://\(text)"
+            return whole.hasSuffix("/") ? String(whole.dropLast()) : whole
+        }
+        targets = Targets(urls.isEmpty ? ["http://127.0.0.1:8080"] : urls)
         self.timeout = timeout
+        self.isReadOnly = isReadOnly
         client = Self.sharedClient
     }
 
@@ -32,6 +55,15 @@ package struct NodeClient: Sendable {
         var configuration = HTTPClient.Configuration()
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.timeout.connect = .seconds(5)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
+    /// For streams that beat at least every two seconds.
+    private static let streamClient: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.timeout.connect = .seconds(5)
+        configuration.timeout.read = .seconds(8)
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
 
@@ -48,6 +80,24 @@ package struct NodeClient: Sendable {
         _ method: String, _ path: String, _ query: [(String, String?)] = [], body: [UInt8]? = nil, type: String = "application/json"
     ) async throws -> Answer {
         guard !path.contains("//"), !path.hasSuffix("/") else { throw CommandFailure(.usage, "an id or a name is empty") }
+        guard !isReadOnly || method == "GET" else { throw CommandFailure(.denied, "read-only: \(method) \(path) was not sent") }
+        for attempt in 1... {
+            let url = url
+            do {
+                return try await sendOnce(url, method, path, query, body: body, type: type)
+            } catch let failure where failure.code == .unavailable && attempt < targets.urls.count {
+                targets.leave(url)
+            } catch {
+                targets.leave(url)
+                throw error
+            }
+        }
+        preconditionFailure("the loop ends by returning or throwing")
+    }
+
+    private func sendOnce(
+        _ url: String, _ method: String, _ path: String, _ query: [(String, String?)], body: [UInt8]?, type: String
+    ) async throws(CommandFailure) -> Answer {
         var request = HTTPClientRequest(url: url + path + Self.text(query))
         request.method = HTTPMethod(rawValue: method)
         if let body {
@@ -64,13 +114,20 @@ package struct NodeClient: Sendable {
         }
     }
 
+    private static let lineLimit = 32 << 20
+
     /// Lines of a stream until it ends.
-    package func stream(_ path: String, _ query: [(String, String?)], onLine: (String) async throws -> Void) async throws {
+    ///
+    /// - Parameter beats: whether silence of some seconds means that the node is gone.
+    package func stream(
+        _ path: String, _ query: [(String, String?)], beats: Bool = false, onLine: (String) async throws -> Void
+    ) async throws {
+        let url = url
         var request = HTTPClientRequest(url: url + path + Self.text(query))
         request.headers.add(name: "Accept", value: "text/event-stream")
         var rest: [UInt8] = []
         do {
-            let response = try await client.execute(request, timeout: .hours(24 * 365))
+            let response = try await (beats ? Self.streamClient : client).execute(request, timeout: .hours(24 * 365))
             guard response.status == .ok else {
                 let bytes = Array(try await response.body.collect(upTo: Self.answerLimit).readableBytesView)
                 let value = (try? JSONScanner.parse(bytes)) ?? .string(String(decoding: bytes, as: UTF8.self))
@@ -78,6 +135,7 @@ package struct NodeClient: Sendable {
             }
             for try await buffer in response.body {
                 rest += buffer.readableBytesView
+                guard rest.count <= Self.lineLimit else { throw CommandFailure(.protocolError, "\(url) sends what is no stream of lines") }
                 while let end = rest.firstIndex(of: 0x0A) {
                     try await onLine(String(decoding: rest[..<end], as: UTF8.self))
                     rest.removeSubrange(...end)
@@ -86,6 +144,7 @@ package struct NodeClient: Sendable {
         } catch let error as CommandFailure {
             throw error
         } catch {
+            targets.leave(url)
             throw failure(error)
         }
     }

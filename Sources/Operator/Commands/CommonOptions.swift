@@ -3,7 +3,11 @@ import Primitives
 
 /// What every command that asks a node takes.
 package struct CommonOptions: ParsableArguments {
-    @Option(name: .long, help: "URL of a node (default: $DISTRIC_URL, then http://127.0.0.1:8080).")
+    @Option(
+        name: .long,
+        help:
+            "URL of a node, or several with commas (default: $DISTRIC_URL, then a node that runs on this machine, then http://127.0.0.1:8080)."
+    )
     package var connect: String?
 
     @Option(name: [.customShort("o"), .long], help: "table, wide, json, jsonl, yaml, csv, tsv or name.")
@@ -27,11 +31,11 @@ package struct CommonOptions: ParsableArguments {
     }
 
     var client: NodeClient {
-        let url = connect ?? Session.current.environment["DISTRIC_URL"] ?? "http://127.0.0.1:8080"
-        return NodeClient(url: url.contains("://") ? url : "http://\(url)", timeout: Duration(text: timeout) ?? .seconds(10))
+        NodeClient(
+            url: RunningNodes.url(asked: connect), timeout: Duration(text: timeout) ?? .seconds(10), isReadOnly: Session.current.isReadOnly)
     }
 
-    var rendering: Rendering { Rendering(format: output, width: Session.current.width) }
+    var rendering: Rendering { Rendering(format: output, width: Session.current.width, isExpanded: Session.current.isExpanded) }
 
     var space: (String, String?) { ("namespace", namespace) }
 
@@ -41,6 +45,20 @@ package struct CommonOptions: ParsableArguments {
     }
 
     func print(_ value: Value) { Session.current.out(rendering.one(value)) }
+}
+
+/// What a list may be narrowed and ordered by: the console's own grammar.
+struct FilterOptions: ParsableArguments {
+    @Option(name: .long, help: "Only rows that match: words, /regex/, ~fuzzy, !not, column>5, state:failed, name~^w-.")
+    var filter: String?
+
+    @Option(name: .long, help: "Order by one or two columns, '-' for descending: state,-created.")
+    var sort: String?
+
+    /// With a filter or an order a list is a window of what is open and what ended lately.
+    func query(_ list: ListOptions) -> [(String, String?)] {
+        filter == nil && sort == nil ? list.query : [("filter", filter), ("sort", sort), ("window", "0:\(list.limit)")]
+    }
 }
 
 /// Paging of lists.

@@ -139,10 +139,31 @@ package struct Workflows: AsyncParsableCommand {
 }
 
 private func definitionCommands<Kind: DefinitionKind>(_: Kind.Type) -> [any ParsableCommand.Type] {
-    [
+    (Kind.self == RuleSetKind.self ? [RuleNumbers.self] : []) + [
         ApplyDefinitions<Kind>.self, ListDefinitions<Kind>.self, ShowDefinition<Kind>.self, ValidateDefinitions<Kind>.self,
         DeleteDefinition<Kind>.self,
     ]
+}
+
+/// `distric rules stats`.
+private struct RuleNumbers: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stats", abstract: "What every rule was asked and answered: evaluations, hits, errors, the last match.")
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var filter: FilterOptions
+
+    @concurrent
+    func run() async throws {
+        let query: [(String, String?)] = [("filter", filter.filter), ("sort", filter.sort), ("window", "0:1000"), common.space]
+        let answer = try await common.client.get("/api/v1/rules:stats", query)
+        let columns = [
+            Column("RULE", "id"), Column("STATE", "state"), Column("EVAL/S", "evaluationsPerSecond"), Column("HIT/S", "hitsPerSecond"),
+            Column("HIT%", "hitPercent"), Column("EVALUATIONS", "evaluations", wide: true), Column("HITS", "hits"),
+            Column("ERRORS", "errors"),
+            Column("MICROSECONDS", "latencyUs", wide: true), Column("LAST", "lastHit"), Column("STARTS", "workflows", wide: true),
+        ]
+        common.print(answer["items"]?.list ?? [], columns, empty: "no rule is in force")
+    }
 }
 
 private struct ApplyDefinitions<Kind: DefinitionKind>: AsyncParsableCommand {

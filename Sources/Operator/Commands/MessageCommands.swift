@@ -7,7 +7,7 @@ import Text
 package struct Messages: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "messages", abstract: "Submit messages and look at what became of them.",
-        subcommands: [Submit.self, List.self, Show.self])
+        subcommands: [Submit.self, List.self, Show.self, Why.self])
 
     package init() {}
 
@@ -15,10 +15,11 @@ package struct Messages: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List accepted messages, newest first.")
         @OptionGroup var common: CommonOptions
         @OptionGroup var list: ListOptions
+        @OptionGroup var filter: FilterOptions
 
         @concurrent
         func run() async throws {
-            let answer = try await common.client.get("/api/v1/messages", list.query + [common.space])
+            let answer = try await common.client.get("/api/v1/messages", filter.query(list) + [common.space])
             common.print(
                 answer["items"]?.list ?? [],
                 [
@@ -37,6 +38,26 @@ package struct Messages: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             common.print(try await common.client.get("/api/v1/messages/\(NodeClient.escaped(id))", [common.space]))
+        }
+    }
+
+    struct Why: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "Why each rule did or did not match a message: every condition with the value it met, and the least that would change it.",
+            discussion: "  distric messages why p-7\n  distric messages why p-7 -o json")
+        @Argument(help: "The message's id.") var id: String
+        @OptionGroup var common: CommonOptions
+
+        @concurrent
+        func run() async throws {
+            let answer = try await common.client.get("/api/v1/messages/\(NodeClient.escaped(id))/why", [common.space])
+            guard common.output == .table || common.output == .wide else { return common.print(answer) }
+            for rule in answer["rules"]?.list ?? [] {
+                let mark = rule["matched"]?.bool == true ? "matched" : "no match"
+                Session.current.out("\(Column.plain(rule["rule"] ?? .null)): \(mark), \(WhyLines.sentence(rule))\n")
+                for line in WhyLines.conditions(rule) { Session.current.out("    \(line.text)\n") }
+            }
         }
     }
 

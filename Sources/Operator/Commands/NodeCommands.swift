@@ -118,6 +118,60 @@ package struct Events: AsyncParsableCommand {
     }
 }
 
+/// `distric gossip`.
+package struct Gossip: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "gossip", abstract: "Who is alive, as the members tell each other.")
+    @OptionGroup var common: CommonOptions
+    package init() {}
+
+    @concurrent
+    package func run() async throws {
+        let answer = try await common.client.get("/api/v1/gossip/members")
+        let columns = [
+            Column("MEMBER", "id"), Column("STATE", "state"), Column("INCARNATION", "incarnation"), Column("ROLE", "role"),
+            Column("VERSION", "version", wide: true),
+        ]
+        common.print(answer["items"]?.list ?? [], columns, empty: "no member")
+    }
+}
+
+/// `distric logs`.
+package struct Logs: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "logs", abstract: "The node's own log lines, as it keeps them.",
+        discussion: "  distric logs --level warning\n  distric logs -f --filter 'label:raft !snapshot'")
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var list: ListOptions
+    @Flag(name: [.customShort("f"), .long], help: "Go on as lines come, until interrupted.") var follow = false
+    @Option(name: .long, help: "The least level: trace, debug, info, notice, warning, error or critical.") var level: String?
+    @Option(name: .long, help: "Only lines that match, as in the console: words, /regex/, !not, label:raft.") var filter: String?
+    package init() {}
+
+    private static let columns = [
+        Column("TIME", "time"), Column("LEVEL", "level"), Column("LABEL", "label"), Column("MESSAGE") { TableScreen.message($0) },
+    ]
+
+    @concurrent
+    package func run() async throws {
+        let query: [(String, String?)] = [("limit", String(list.limit)), ("level", level), ("filter", filter)]
+        guard follow else {
+            let answer = try await common.client.get("/api/v1/logs", query)
+            return common.print(
+                answer["items"]?.list ?? [], Self.columns, name: "seq", empty: "no line\(filter == nil ? " yet" : " matches")")
+        }
+        try await common.client.stream("/api/v1/logs", query + [("watch", "true")], beats: true) { line in
+            guard line.hasPrefix("data: "), let value = try? JSONScanner.parse(line.dropFirst(6).utf8) else { return }
+            for item in value["items"]?.list ?? [] {
+                Session.current.out(
+                    common.output == .json || common.output == .jsonl
+                        ? JSONWriter.text(item) + "\n" : Self.columns.map { $0.text(item) }.joined(separator: "  ") + "\n")
+            }
+            if let missed = value["missed"]?.int, missed > 0 { Session.current.note("(\(missed) lines came too fast and are not shown)\n") }
+        }
+    }
+}
+
 /// `distric traces`.
 package struct Traces: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
@@ -179,7 +233,6 @@ package struct Metrics: AsyncParsableCommand {
 package enum OperatorCommands {
     package static let all: [any ParsableCommand.Type] = [
         Status.self, Health.self, Nodes.self, Raft.self, Messages.self, Rules.self, Workflows.self, Runs.self, Tasks.self, Events.self,
-        Traces.self,
-        Metrics.self,
+        Traces.self, Metrics.self, Logs.self, Gossip.self,
     ]
 }

@@ -6,7 +6,8 @@ import Text
 /// `distric runs`.
 package struct Runs: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
-        commandName: "runs", abstract: "Runs of workflows, open and ended.", subcommands: [List.self, Show.self, Watch.self, Cancel.self])
+        commandName: "runs", abstract: "Runs of workflows, open and ended.",
+        subcommands: [List.self, Show.self, Watch.self, Cancel.self, Retry.self])
 
     package init() {}
 
@@ -16,12 +17,13 @@ package struct Runs: AsyncParsableCommand {
             discussion: "  distric runs list --state failed,held\n  distric runs list --workflow order-fulfilment -o json")
         @OptionGroup var common: CommonOptions
         @OptionGroup var list: ListOptions
+        @OptionGroup var filter: FilterOptions
         @Option(name: .long, help: "Only these states: running, held, succeeded, failed, timed_out, cancelled.") var state: String?
         @Option(name: .long, help: "Only runs of this workflow.") var workflow: String?
 
         @concurrent
         func run() async throws {
-            let query = list.query + [common.space, ("state", state), ("workflow", workflow)]
+            let query = filter.query(list) + [common.space, ("state", state), ("workflow", workflow)]
             let answer = try await common.client.get("/api/v1/runs", query)
             common.print(
                 answer["items"]?.list ?? [],
@@ -95,6 +97,21 @@ package struct Runs: AsyncParsableCommand {
         }
     }
 
+    struct Retry: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Start a run again that has ended: a new run of the workflow as it is now, with the same message.",
+            discussion: "  distric runs retry 01a2092c-69fd-7f07-a9a5-69ccb6bb9ea5")
+        @Argument(help: "The run's id.") var id: String
+        @OptionGroup var common: CommonOptions
+
+        @concurrent
+        func run() async throws {
+            let answer = try await common.client.post("/api/v1/runs/\(NodeClient.escaped(id)):retry", body: [:])
+            guard common.output == .table || common.output == .wide else { return common.print(answer) }
+            Session.current.out("run \(Column.plain(answer["run"] ?? .null)) started in place of \(id)\n")
+        }
+    }
+
     struct Cancel: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Cancel an open run; attempts that run are ended.")
         @Argument(help: "The run's id.") var id: String
@@ -140,7 +157,7 @@ enum RunText {
 package struct Tasks: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "tasks", abstract: "Tasks of runs, their attempts and logs.",
-        subcommands: [List.self, Show.self, Logs.self, Resolve.self])
+        subcommands: [List.self, Show.self, Why.self, Logs.self, Resolve.self])
 
     package init() {}
 
@@ -148,6 +165,7 @@ package struct Tasks: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List tasks, those of open runs first.")
         @OptionGroup var common: CommonOptions
         @OptionGroup var list: ListOptions
+        @OptionGroup var filter: FilterOptions
         @Option(
             name: .long,
             help: "Only these states: pending, queued, leased, waiting, succeeded, failed, timed_out, cancelled, skipped, unknown.")
@@ -157,7 +175,7 @@ package struct Tasks: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             let answer = try await common.client.get(
-                "/api/v1/tasks", list.query + [common.space, ("status", state), ("workflow", workflow)])
+                "/api/v1/tasks", filter.query(list) + [common.space, ("status", state), ("workflow", workflow)])
             let columns = [Column("ID", "id"), Column("WORKFLOW", "workflow")] + RunText.taskColumns.dropFirst()
             common.print(answer["items"]?.list ?? [], columns, empty: "no task\(state.map { " in state \($0)" } ?? " yet")")
             list.note(answer)
@@ -171,6 +189,16 @@ package struct Tasks: AsyncParsableCommand {
 
         @concurrent
         func run() async throws { common.print(try await common.client.get("/api/v1/tasks/\(NodeClient.escaped(id))")) }
+    }
+
+    struct Why: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Why a task waits, runs or failed, and what is behind it.", discussion: "  distric tasks why RUN.TASK")
+        @Argument(help: "RUN.TASK, as lists show it.") var id: String
+        @OptionGroup var common: CommonOptions
+
+        @concurrent
+        func run() async throws { common.print(try await common.client.get("/api/v1/tasks/\(NodeClient.escaped(id))/why")) }
     }
 
     struct Logs: AsyncParsableCommand {

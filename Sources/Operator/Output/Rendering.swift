@@ -44,14 +44,18 @@ package struct Rendering: Sendable {
     package let format: OutputFormat
     /// Cells are cut to keep a line within this; 0 for never.
     package let width: Int
+    /// Rows as lists of facts, as psql's \\x.
+    package let isExpanded: Bool
 
-    package init(format: OutputFormat, width: Int = 0) {
+    package init(format: OutputFormat, width: Int = 0, isExpanded: Bool = false) {
         self.format = format
         self.width = width
+        self.isExpanded = isExpanded
     }
 
     package func rows(_ items: [Value], _ columns: [Column], name: String = "id") -> String {
-        switch format {
+        if isExpanded, format == .table || format == .wide { return expanded(items, columns) }
+        return switch format {
         case .table, .wide: table(items, columns.filter { format == .wide || !$0.isWide })
         case .json: JSONWriter.pretty(.list(items)) + "\n"
         case .jsonl: items.map { JSONWriter.text($0) + "\n" }.joined()
@@ -72,6 +76,17 @@ package struct Rendering: Sendable {
         case .csv, .tsv: facts(value, indent: 0)
         case .name: Column.plain(value[name] ?? .null) + "\n"
         }
+    }
+
+    private func expanded(_ items: [Value], _ columns: [Column]) -> String {
+        let longest = columns.map(\.title.count).max() ?? 0
+        return items.enumerated().map { number, item in
+            "-[ \(number + 1) ]-\n"
+                + columns.map { column in
+                    column.title + String(repeating: " ", count: longest - column.title.count + 1) + "| " + Self.oneLine(column.text(item))
+                        + "\n"
+                }.joined()
+        }.joined()
     }
 
     private func table(_ items: [Value], _ columns: [Column]) -> String {

@@ -1,6 +1,7 @@
 package import Definitions
 import Foundation
 package import Primitives
+import Synchronization
 
 /// What can be answered without a node; the door brings it, since this room may not import rules and workflows.
 package protocol LocalTools: Sendable {
@@ -19,6 +20,12 @@ package struct Session: Sendable {
     /// Whether notes go to a terminal, where a line can be rewritten.
     package var notesAreInteractive: Bool
     package var width: Int
+    /// What `--connect` means when it is left out; a console or a shell sets it to its own node.
+    package var url: String?
+    /// Nothing that changes something is sent.
+    package var isReadOnly = false
+    /// Lists as facts, a row after the other.
+    package var isExpanded = false
 
     @TaskLocal package static var current = Session(
         environment: ProcessInfo.processInfo.environment, tools: NoTools(), out: { print($0, terminator: "") },
@@ -40,6 +47,52 @@ package struct Session: Sendable {
 
 private struct NoTools: LocalTools {
     func validate(_ documents: [SourceDocument], namespace: Namespace) -> [Diagnostic] { [] }
+}
+
+/// Runs command lines as the program's arguments would be: the door brings it, since it has commands that this room does not know.
+package protocol CommandRunner: Sendable {
+    /// Under the current session; the exit code.
+    func run(_ arguments: [String]) async -> Int32
+    var index: CommandIndex { get }
+}
+
+extension CommandRunner {
+    /// Runs a command line and keeps what it prints. Ends it after `deadline`.
+    package func captured(_ arguments: [String], in session: Session, deadline: Duration = .seconds(60)) async -> CommandResult {
+        let box = CapturedText()
+        var session = session
+        session.out = { text in box.add(text, isProblem: false) }
+        session.note = { text in box.add(text, isProblem: true) }
+        session.notesAreInteractive = false
+        let own = session
+        let code = await withTaskGroup(of: Int32?.self) { group in
+            group.addTask { await Session.$current.withValue(own) { await run(arguments) } }
+            group.addTask {
+                try? await Task.sleep(for: deadline)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+        if code == nil { box.add("it did not end within \(deadline.text) and was stopped\n", isProblem: true) }
+        let (out, problem) = box.texts
+        return CommandResult(arguments: arguments, code: code ?? CommandFailure.Code.temporary.rawValue, out: out, problem: problem)
+    }
+}
+
+/// What a command printed, up to 8 MiB.
+private final class CapturedText: Sendable {
+    private let state = Mutex<(out: String, problem: String)>(("", ""))
+
+    func add(_ text: String, isProblem: Bool) {
+        state.withLock { state in
+            guard state.out.utf8.count + state.problem.utf8.count < 8 << 20 else { return }
+            if isProblem { state.problem += text } else { state.out += text }
+        }
+    }
+
+    var texts: (String, String) { state.withLock { $0 } }
 }
 
 /// A failure with its exit code and the words for it.

@@ -1,0 +1,158 @@
+import Cluster
+import Coordinator
+import HashTreeCollections
+import Observability
+import Primitives
+import Rules
+import Workflows
+
+/// The cluster at a glance: what `distric status` prints and the console's first screen shows.
+struct Pulse: Sendable {
+    private static let eventCount = 12
+    private static let ruleCount = 8
+    private static let runCount = 3
+
+    let info: NodeInfo
+
+    var value: Value {
+        let raft = info.coordinator.raft.status
+        let state = info.coordinator.loop.current.state
+        let now = info.telemetry.clock.wall
+        return .object([
+            "clusterId": .string(info.cluster.description), "node": .string(info.node.text), "version": .string(info.version),
+            "leader": raft.role == "leader" ? .string(info.node.text) : .null, "term": Value(raft.term.number),
+            "commitIndex": Value(raft.commitIndex.number), "appliedIndex": Value(state.applied.number),
+            "quorum": ["have": 1, "need": 1, "of": 1], "members": [member], "ready": .bool(info.telemetry.health.isReady),
+            "health": health,
+            "catalogVersion": Value(state.catalogVersion), "queue": queue(now), "raft": raftValue,
+            "gossip": ["alive": 1, "suspect": 0, "dead": 0],
+            "tasks": tasks(state), "runs": runs(state), "workflows": .list(recentRuns(state)),
+            "messages": messages, "rules": .list(busiestRules), "events": .list(info.telemetry.events.latest(Self.eventCount).map(\.value)),
+            "startedAt": .string(info.startedAt.rfc3339),
+        ])
+    }
+
+    var member: Value {
+        .object([
+            "id": .string(info.node.text), "role": .string(info.worker == nil ? "coordinator" : "coordinator,worker"), "state": "alive",
+            "version": .string(info.version), "slots": info.worker.map { Value($0.capacity.slots) },
+            "running": Value(info.coordinator.loop.queue.running), "startedAt": .string(info.startedAt.rfc3339), "incarnation": 0,
+            "raft": .string(info.coordinator.raft.status.role),
+        ])
+    }
+
+    var raftValue: Value {
+        let status = info.coordinator.raft.status
+        let applied = info.coordinator.loop.current.state.applied
+        return [
+            "node": .string(info.node.text), "role": .string(status.role), "term": Value(status.term.number),
+            "lastIndex": Value(status.lastIndex.number), "commitIndex": Value(status.commitIndex.number),
+            "appliedIndex": Value(applied.number),
+            "lag": Value(Int(status.commitIndex.number - min(status.commitIndex.number, applied.number))),
+            "logBytes": Value(status.logBytes),
+        ]
+    }
+
+    private var health: Value {
+        .list(
+            info.telemetry.health.all.filter { $0.status != .up }.map {
+                [
+                    "name": .string($0.name), "status": .string($0.status.rawValue), "reason": .string($0.reason),
+                    "since": .string($0.since.rfc3339),
+                ]
+            })
+    }
+
+    private func queue(_ now: ClusterTime) -> Value {
+        let queue = info.coordinator.loop.queue
+        return [
+            "depth": Value(queue.queued), "running": Value(queue.running),
+            "oldestMs": queue.oldest.map { .int(max(0, now.duration(since: $0).milliseconds)) } ?? .null,
+        ]
+    }
+
+    /// Open tasks by state; a state with very many open runs behind it is counted over the first thousand of them.
+    private func tasks(_ state: CoordinatorState) -> Value {
+        var counts: [TaskState: Int] = [:]
+        for open in state.runs.values.prefix(1000) { for task in open.run.tasks { counts[task.state, default: 0] += 1 } }
+        let rows = info.telemetry.history.rows(points: 60)
+        func row(_ name: String) -> MetricsHistory.Row? { rows.first { $0.name == name } }
+        func milliseconds(_ seconds: Double?) -> Value { seconds.map { .double(($0 * 100_000).rounded() / 100) } ?? .null }
+        let attempts = row("distric_task_attempt_duration_seconds")
+        return .object([
+            "running": Value(counts[.leased] ?? 0), "queued": Value(info.coordinator.loop.queue.queued),
+            "waiting": Value(counts[.waiting] ?? 0), "unknown": Value(counts[.unknown] ?? 0),
+            "failedPerSecond": .double(((row("distric_task_attempts_failed_total")?.rate ?? 0) * 100).rounded() / 100),
+            "p50Ms": milliseconds(attempts?.p50), "p99Ms": milliseconds(attempts?.p99),
+            "depth": .list((row("distric_task_queue_depth")?.recent ?? []).map { .int(Int64($0)) }),
+        ])
+    }
+
+    private func runs(_ state: CoordinatorState) -> Value {
+        let rows = info.telemetry.history.rows(points: 1)
+        let failed = rows.filter { row in
+            row.name == "distric_runs_finished_total" && row.labels.contains { $0.value == "failed" || $0.value == "timed_out" }
+        }
+        return [
+            "open": Value(state.runs.count), "started": Value(state.totals.runsStarted), "ended": Value(state.totals.runsEnded),
+            "failed": Value(Int(failed.reduce(0) { $0 + $1.value })),
+            "failedPerSecond": .double((failed.reduce(0) { $0 + ($1.rate ?? 0) } * 100).rounded() / 100),
+        ]
+    }
+
+    /// The newest open runs, else the newest that have ended.
+    private func recentRuns(_ state: CoordinatorState) -> [Value] {
+        let found = try? OpenAndEnded(info: info).runs(atLeast: Self.runCount) { _ in true }
+        return (found?.rows ?? []).prefix(Self.runCount).map { Presentation.run($0, withTasks: true, in: info, brief: true) }
+    }
+
+    private var messages: Value {
+        let rate = info.telemetry.history.rows(points: 30)
+        let accepted = rate.first { $0.name == "distric_messages_accepted_total" }
+        return [
+            "accepted": Value(info.coordinator.loop.current.state.totals.accepted),
+            "perSecond": .double(((accepted?.rate ?? 0) * 10).rounded() / 10),
+            "recent": .list((accepted?.recent ?? []).map { .int(Int64($0)) }),
+        ]
+    }
+
+    private var busiestRules: [Value] {
+        RuleRows(info: info, namespace: nil).values.sorted { ($0["hits"]?.int ?? 0) > ($1["hits"]?.int ?? 0) }.prefix(Self.ruleCount).map {
+            $0
+        }
+    }
+}
+
+/// Every rule with what it was asked and answered.
+struct RuleRows: Sendable {
+    let info: NodeInfo
+    let namespace: Namespace?
+
+    static let columns = [
+        "id", "set", "rule", "namespace", "priority", "state", "evaluations", "hits", "errors", "hitPercent", "evaluationsPerSecond",
+        "hitsPerSecond", "latencyUs", "lastHit", "workflows",
+    ]
+
+    var values: [Value] {
+        var rows: [Value] = []
+        for set in info.coordinator.loop.catalog.ruleSets where namespace.map({ $0 == set.namespace }) ?? true {
+            for rule in set.rules {
+                let entry = info.coordinator.intake.statistics.entry(set: set.name, rule: rule.id, namespace: set.namespace)
+                let share = entry.evaluationRate > 0 ? entry.hitRate / entry.evaluationRate : 0
+                func rounded(_ number: Double) -> Value { .double((number * 10).rounded() / 10) }
+                rows.append(
+                    .object([
+                        "id": .string("\(set.name)/\(rule.id)"), "set": .string(set.name), "rule": .string(rule.id),
+                        "namespace": .string(set.namespace.text), "priority": Value(rule.priority),
+                        "state": .string(rule.isEnabled ? "live" : "disabled"), "evaluations": Value(entry.evaluations),
+                        "hits": Value(entry.hits), "errors": Value(entry.errors), "hitPercent": rounded(share * 100),
+                        "evaluationsPerSecond": rounded(entry.evaluationRate), "hitsPerSecond": rounded(entry.hitRate),
+                        "latencyUs": entry.latency.map { rounded(Double($0.nanoseconds) / 1000) } ?? .null,
+                        "lastHit": Value(entry.lastHit?.rfc3339), "recent": .list(entry.hitsBySecond.suffix(30).map { .int(Int64($0)) }),
+                        "workflows": .list(rule.actions.map { .string($0.workflow) }),
+                    ]))
+            }
+        }
+        return rows
+    }
+}

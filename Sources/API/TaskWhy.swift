@@ -1,0 +1,101 @@
+import Cluster
+import Coordinator
+import HashTreeCollections
+import Observability
+import Primitives
+import Workflows
+
+/// Why a task is where it is: a stable word, a sentence, and the object to look at.
+struct TaskWhy {
+    let info: NodeInfo
+    let run: WorkflowRun
+    let place: Int
+
+    private var task: TaskRecord { run.tasks[place] }
+
+    /// `{reason, culprit}`; null when the task goes on by itself or has ended.
+    var blocked: Value {
+        switch task.state {
+        case .leased, .succeeded, .failed, .timedOut, .cancelled, .skipped: return .null
+        case .pending, .queued, .waiting, .unknown:
+            let (reason, culprit, _) = explanation
+            return .object(["reason": .string(reason), "culprit": Value(culprit)])
+        }
+    }
+
+    var value: Value {
+        let (reason, culprit, text) = explanation
+        return .object([
+            "task": .string("\(run.id).\(task.name)"), "state": .string(task.state.rawValue), "reason": .string(reason),
+            "culprit": Value(culprit), "text": .string(text),
+        ])
+    }
+
+    private var explanation: (reason: String, culprit: String?, text: String) {
+        switch task.state {
+        case .pending: return dependencies()
+        case .queued: return queue()
+        case .waiting where task.kind == .wait:
+            return ("timer", task.dueAt?.rfc3339, "it waits by its own definition until \(task.dueAt?.rfc3339 ?? "later")")
+        case .waiting:
+            let error = task.error.map { ": \($0.message)" } ?? ""
+            return (
+                "retry", task.dueAt?.rfc3339, "attempt \(task.attempts) failed\(error); the next begins at \(task.dueAt?.rfc3339 ?? "once")"
+            )
+        case .unknown:
+            let worker = task.worker?.text ?? "a worker"
+            return (
+                "needs_operator", task.worker?.text,
+                "\(worker) was lost in the middle of attempt \(task.attempts), and the task is not safe to repeat by itself: 'distric tasks resolve' says what became of it"
+            )
+        case .leased: return ("running", task.worker?.text, "attempt \(task.attempts) runs on \(task.worker?.text ?? "a worker")")
+        case .skipped: return ("skipped", nil, "its condition, or the result of a task before it, ruled it out")
+        case .cancelled: return ("cancelled", nil, run.error?.message ?? task.error?.message ?? "the run was cancelled")
+        case .succeeded: return ("succeeded", task.worker?.text, "attempt \(task.attempts) succeeded")
+        case .failed, .timedOut:
+            let text = task.error.map { "\($0.type): \($0.message)" } ?? "no reason is recorded"
+            return (task.error?.type ?? task.state.rawValue, task.worker?.text, "attempt \(task.attempts) of the task failed: \(text)")
+        }
+    }
+
+    private func dependencies() -> (String, String?, String) {
+        guard let definition = info.definition(of: run) else {
+            return ("dependencies", nil, "it waits for tasks before it; the definition that says which is no longer kept")
+        }
+        let open = definition.tasks[place].dependencies.filter { !run.tasks[$0.task].state.isFinal }.map { run.tasks[$0.task] }
+        guard !open.isEmpty else { return ("dependencies", nil, "it is about to be queued") }
+        let words = open.map { "\($0.name) (\($0.state.rawValue))" }.joined(separator: ", ")
+        return ("dependencies", open.map(\.name).joined(separator: ","), "it waits for \(words)")
+    }
+
+    /// A task that takes a slot waits for one; who has them is the culprit.
+    private func queue() -> (String, String?, String) {
+        guard let worker = info.worker else { return ("no_worker", nil, "no worker has joined; start one with the role worker") }
+        let queue = info.coordinator.loop.queue
+        guard task.kind.takesSlot else { return ("no_free_worker", worker.node.text, "\(worker.node) is full with light tasks") }
+        let longest = info.coordinator.loop.current.state.runs.values.lazy
+            .flatMap { open in open.run.tasks.lazy.filter { $0.state == .leased && $0.kind.takesSlot }.map { (open.run, $0) } }
+            .prefix(64).min { ($0.1.startedAt ?? $0.1.readyAt ?? .zero) < ($1.1.startedAt ?? $1.1.readyAt ?? .zero) }
+        let culprit = longest.map { "\($0.0.id).\($0.1.name)" }
+        let since = longest.map { ", the longest is \($0.1.name) of run \($0.0.id)" } ?? ""
+        return (
+            "no_free_worker", culprit ?? worker.node.text,
+            "all \(worker.capacity.slots) slots of \(worker.node) are taken\(since); \(queue.queued) tasks wait"
+        )
+    }
+}
+
+extension NodeInfo {
+    /// The definition that a run is pinned to, compiled; nil when it is no longer kept.
+    func definition(of run: WorkflowRun) -> WorkflowDefinition? {
+        let view = coordinator.loop.current
+        if let current = view.catalog.workflow(run.workflow, in: run.namespace), current.version == run.definitionVersion {
+            return current.definition
+        }
+        let definition = view.state.definition(of: run).flatMap { Catalog.workflow($0) }
+        return definition.flatMap { $0.tasks.count == run.tasks.count ? $0 : nil }
+    }
+
+    /// What an operator did, as a numbered event.
+    func noteAction(_ kind: String, subject: String, _ text: String) { telemetry.events.emit(kind, subject: subject, text) }
+}

@@ -1,0 +1,240 @@
+import Coordinator
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Observability
+import Primitives
+import Synchronization
+import Text
+
+/// Streams of changes: a list's window or one thing, sent when it changed, twice a second at most. A stream never takes more than a
+/// two-hundredth of a core: what is dear to compute is computed more rarely.
+struct Watching: Sendable {
+    static let streamLimit = 256
+    private static let interval = Duration.milliseconds(500)
+    private static let leastInterval = Duration.milliseconds(100)
+    private static let heartbeat = Duration.seconds(2)
+    private static let costShare: Int64 = 200
+
+    let info: NodeInfo
+
+    private func pace(_ request: Request) throws -> Duration {
+        guard let text = request.uri.queryParameters["every"] else { return Self.interval }
+        guard let every = Duration(text: String(text)), every >= Self.leastInterval, every <= .seconds(60) else {
+            throw Problem.badRequest("invalid_every", "every is a duration from 100ms to 60s")
+        }
+        return every
+    }
+
+    /// Sends what `next` makes, at `pace`; nil sends nothing.
+    func stream(_ request: Request, version: @escaping @Sendable () -> UInt64?, next: @escaping @Sendable () throws -> (String, Value)?)
+        throws
+        -> Response
+    {
+        let pace = try pace(request)
+        guard info.watchers.enter() else { throw Problem.busy("\(Self.streamLimit) streams are open already") }
+        let ticket = info.watchers.ticket()
+        return Response(
+            status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-cache"],
+            body: .init { writer in
+                defer { ticket.close() }
+                var turn = Turn(info: info, pace: pace)
+                while !info.telemetry.events.isClosed {
+                    if let text = try turn.text(version(), next) { try await writer.write(text) }
+                    try await Task.sleep(for: turn.wait)
+                }
+                try await writer.finish(nil)
+            })
+    }
+
+    /// What one stream sends when.
+    private struct Turn {
+        let info: NodeInfo
+        let pace: Duration
+        private(set) var wait: Duration
+        private var lastVersion: UInt64?
+        private var lastSent: Instant
+        private var due: Instant
+
+        init(info: NodeInfo, pace: Duration) {
+            self.info = info
+            self.pace = pace
+            wait = pace
+            lastSent = info.telemetry.clock.now
+            due = lastSent
+        }
+
+        mutating func text(_ version: UInt64?, _ next: () throws -> (String, Value)?) throws -> ByteBuffer? {
+            let clock = info.telemetry.clock
+            wait = min(pace, Watching.heartbeat)
+            if clock.now >= due, version == nil || version != lastVersion {
+                lastVersion = version
+                let began = clock.now
+                var message: (String, Value)?
+                do { message = try next() } catch let problem as Problem { message = ("problem", problem.value) }
+                let cost = clock.now.duration(since: began)
+                let rest = max(pace, .nanoseconds(cost.nanoseconds * Watching.costShare))
+                due = began.advanced(by: rest)
+                wait = min(Watching.heartbeat, rest)
+                if let (name, value) = message {
+                    var text = ByteBuffer(string: "event: \(name)\ndata: ")
+                    text.writeBytes(JSONWriter.bytes(value))
+                    text.writeString("\n\n")
+                    info.watchers.bytes.increment(by: text.readableBytes)
+                    lastSent = clock.now
+                    return text
+                }
+            }
+            guard clock.now.duration(since: lastSent) >= Watching.heartbeat else { return nil }
+            lastSent = clock.now
+            return ByteBuffer(string: ":\n\n")
+        }
+    }
+}
+
+/// How many streams are open, and what they sent.
+package final class Watchers: Sendable {
+    /// One open stream; closing twice is once.
+    final class Ticket: Sendable {
+        private let watchers: Watchers
+        private let isOpen = Atomic<Bool>(true)
+
+        init(_ watchers: Watchers) { self.watchers = watchers }
+        deinit { close() }
+        func close() { if isOpen.exchange(false, ordering: .relaxed) { watchers.leave() } }
+    }
+
+    private let open = Mutex<Int>(0)
+    private let gauge: Gauge
+    let refused: Counter
+    let bytes: Counter
+
+    init(_ metrics: MetricsRegistry) {
+        gauge = metrics.gauge("distric_watch_streams", "Streams of changes that are open: consoles, shells, curl.")
+        refused = metrics.counter("distric_watch_refused_total", "Streams refused because too many were open.")
+        bytes = metrics.counter("distric_watch_bytes_total", "Bytes sent on streams of changes.")
+    }
+
+    func enter() -> Bool {
+        let count: Int? = open.withLock { streams in
+            guard streams < Watching.streamLimit else { return nil }
+            streams += 1
+            return streams
+        }
+        if let count { gauge.set(count) } else { refused.increment() }
+        return count != nil
+    }
+
+    func ticket() -> Ticket { Ticket(self) }
+
+    fileprivate func leave() {
+        gauge.set(
+            open.withLock { streams in
+                streams -= 1
+                return streams
+            })
+    }
+}
+
+/// What a stream has told so far, so that only changes follow.
+private final class Told: Sendable {
+    private struct State {
+        var rows: [String: [UInt8]] = [:]
+        var order: [String]?
+        var counts = (-1, -1)
+        var last: [UInt8]?
+    }
+
+    private let state = Mutex(State())
+
+    /// `{total, matched, offset, ids, rows}` with only the rows that changed; nil when nothing did.
+    func change(_ page: Page) -> Value? {
+        state.withLock { state in
+            let ids = page.rows.map(\.id)
+            var changed: [Value] = []
+            var next: [String: [UInt8]] = [:]
+            for (id, value) in page.rows {
+                let bytes = JSONWriter.bytes(value)
+                if state.rows[id] != bytes { changed.append(value) }
+                next[id] = bytes
+            }
+            let isSameOrder = state.order == ids
+            guard !changed.isEmpty || !isSameOrder || state.counts != (page.total, page.matched) else { return nil }
+            state.rows = next
+            state.order = ids
+            state.counts = (page.total, page.matched)
+            return .object([
+                "total": Value(page.total), "matched": Value(page.matched), "offset": Value(page.offset),
+                "ids": isSameOrder ? nil : .list(ids.map(Value.string)), "rows": .list(changed),
+            ])
+        }
+    }
+
+    func change(_ value: Value) -> Value? {
+        let bytes = JSONWriter.bytes(value)
+        return state.withLock { state in
+            guard state.last != bytes else { return nil }
+            state.last = bytes
+            return value
+        }
+    }
+}
+
+extension NodeInfo {
+    /// A window of a list, once or as a stream.
+    func rows(_ request: Request, _ window: Window, _ source: some RowSource) throws -> Response {
+        let page = try source.page(window)
+        guard request.isWatching else {
+            let index = coordinator.loop.current.state.applied
+            return .json(
+                [
+                    "items": .list(page.rows.map(\.value)), "total": Value(page.total), "matched": Value(page.matched),
+                    "offset": Value(page.offset), "next": .null, "appliedIndex": Value(index.number),
+                ], headers: [.appliedIndex: index.description, .districLeader: node.text])
+        }
+        let told = Told()
+        return try Watching(info: self).stream(request, version: { source.version }) {
+            try told.change(source.page(window)).map { ("rows", $0) }
+        }
+    }
+
+    /// A small list.
+    func rows(_ request: Request, _ columns: [String], id: String = "id", _ make: @escaping @Sendable () throws -> [Value]) throws
+        -> Response
+    {
+        guard let window = try Window(request) else { return list(try make()) }
+        return try rows(request, window, ValueRows(columns, id: id, make))
+    }
+
+    /// One thing, once or as a stream of its changes.
+    func object(_ request: Request, _ make: @escaping @Sendable () throws -> Value) throws -> Response {
+        let value = try make()
+        guard request.isWatching else { return .json(value) }
+        let told = Told()
+        return try Watching(info: self).stream(request, version: { nil }) { told.change(try make()).map { ("value", $0) } }
+    }
+
+    /// Lines as they come: `take` gives those after a number, how many are missed, and the new number.
+    func lines(
+        _ request: Request, after: UInt64, _ take: @escaping @Sendable (UInt64) throws -> (items: [Value], missed: Int, last: UInt64)
+    ) throws -> Response {
+        let place = LineCursor(after)
+        return try Watching(info: self).stream(request, version: { nil }) {
+            let (items, missed, last) = try take(place.number)
+            guard last > place.number else { return nil }
+            place.number = last
+            guard !items.isEmpty || missed > 0 else { return nil }
+            return ("lines", ["items": .list(items), "missed": Value(missed), "last": Value(last)])
+        }
+    }
+}
+
+/// Where a stream of lines is.
+private final class LineCursor: Sendable {
+    private let place: Mutex<UInt64>
+    init(_ number: UInt64) { place = Mutex(number) }
+    var number: UInt64 {
+        get { place.withLock { $0 } }
+        set { place.withLock { $0 = newValue } }
+    }
+}

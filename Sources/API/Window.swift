@@ -1,0 +1,140 @@
+import Coordinator
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Observability
+import Primitives
+import Text
+
+/// Which part of a list a view shows: `filter`, `sort`, `window=offset:count`, `watch=true`.
+struct Window {
+    var filter: RowFilter
+    var order: RowOrder
+    var offset: Int
+    var limit: Int
+
+    /// Nil when the request asks for none of it: such lists are paged by cursor.
+    init?(_ request: Request) throws {
+        let parameters = request.uri.queryParameters
+        let (filter, sort, window) = (parameters["filter"], parameters["sort"], parameters["window"])
+        guard filter != nil || sort != nil || window != nil || request.isWatching else { return nil }
+        do throws(RowFilter.Problem) { self.filter = try RowFilter(filter.map(String.init) ?? "") } catch {
+            throw Problem.badRequest("invalid_filter", error.description)
+        }
+        guard let order = sort.map({ $0.isEmpty ? RowOrder() : RowOrder(String($0)) }) ?? RowOrder() else {
+            throw Problem.badRequest("invalid_sort", "sort names one or two columns, as 'state,-created'")
+        }
+        self.order = order
+        (offset, limit) = (0, try request.limit())
+        guard let window else { return }
+        let parts = window.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
+        guard parts.count == 2, let from = parts[0], let count = parts[1], from >= 0, (1...1000).contains(count) else {
+            throw Problem.badRequest("invalid_window", "window is offset:count, as 0:50, with a count of 1 to 1000")
+        }
+        (offset, limit) = (from, count)
+    }
+}
+
+/// Rows of one list, cheap to count and to order: a row becomes a value only when it is shown.
+protocol RowSource: Sendable {
+    associatedtype Row
+    /// Names that filter and sort may use.
+    var columns: [String] { get }
+    /// In the list's own order. `least` says how many are needed when nothing is sorted or filtered.
+    func rows(atLeast least: Int?) throws -> (rows: [Row], total: Int)
+    func column(_ name: String, of row: Row) -> Value
+    func id(of row: Row) -> String
+    func present(_ row: Row) -> Value
+    /// Changes when the rows may have; nil when that is not known.
+    var version: UInt64? { get }
+}
+
+extension RowSource {
+    func text(of row: Row) -> String { columns.map { RowFilterText.plain(column($0, of: row)) }.joined(separator: " ") }
+
+    /// The rows of a window.
+    func page(_ window: Window) throws -> Page {
+        for name in window.filter.columns + window.order.keys.map(\.column) where !columns.contains(name) {
+            let meant =
+                suggestion(for: name, among: columns).map { "; did you mean '\($0)'?" } ?? "; there are \(columns.joined(separator: ", "))"
+            throw Problem.badRequest("invalid_column", "no column '\(name)'\(meant)")
+        }
+        let isPlain = window.filter.isEmpty && window.order.keys.isEmpty
+        var (rows, total) = try rows(atLeast: isPlain ? window.offset + window.limit : nil)
+        var matched = total
+        if !window.filter.isEmpty {
+            rows = rows.filter { row in window.filter.matches(column: { column($0, of: row) }, text: { text(of: row) }) }
+            (matched, total) = (rows.count, max(total, rows.count))
+        }
+        if !window.order.keys.isEmpty { rows = sorted(rows, by: window.order) }
+        let shown = rows.dropFirst(window.offset).prefix(window.limit)
+        return Page(offset: window.offset, total: total, matched: matched, rows: shown.map { (id(of: $0), present($0)) })
+    }
+
+    private func sorted(_ rows: [Row], by order: RowOrder) -> [Row] {
+        let keyed = rows.enumerated().map { place, row in (place: place, keys: order.keys.map { column($0.column, of: row) }) }
+        let places = keyed.sorted { left, right in
+            for (place, key) in order.keys.enumerated() {
+                switch RowOrder.precedes(left.keys[place], right.keys[place], descending: key.isDescending) {
+                case .less: return true
+                case .greater: return false
+                case .equal, .unordered: continue
+                }
+            }
+            return left.place < right.place
+        }
+        return places.map { rows[$0.place] }
+    }
+}
+
+/// Text of a value as filters see it.
+enum RowFilterText {
+    static func plain(_ value: Value) -> String {
+        switch value {
+        case .null: ""
+        case .string(let text): text
+        case .bool, .int, .uint, .double, .list, .map: JSONWriter.text(value)
+        }
+    }
+}
+
+/// What a window shows.
+struct Page {
+    var offset: Int
+    /// Rows of the list, and those that the filter keeps.
+    var total: Int
+    var matched: Int
+    var rows: [(id: String, value: Value)]
+}
+
+/// Rows that are made already: small lists.
+struct ValueRows: RowSource {
+    let columns: [String]
+    var version: UInt64? { nil }
+    let idKey: String
+    let make: @Sendable () throws -> [Value]
+
+    init(_ columns: [String], id: String = "id", _ make: @escaping @Sendable () throws -> [Value]) {
+        self.columns = columns
+        idKey = id
+        self.make = make
+    }
+
+    func rows(atLeast least: Int?) throws -> (rows: [Value], total: Int) {
+        let rows = try make()
+        return (rows, rows.count)
+    }
+
+    func column(_ name: String, of row: Value) -> Value {
+        var here: Value? = row
+        for key in name.split(separator: ".") { here = here?[String(key)] }
+        return here ?? .null
+    }
+
+    func id(of row: Value) -> String { RowFilterText.plain(row[idKey] ?? .null) }
+    func present(_ row: Value) -> Value { row }
+}
+
+extension Request {
+    var isWatching: Bool { uri.queryParameters["watch"] == "true" }
+}

@@ -1,0 +1,314 @@
+import Cells
+import Definitions
+import Foundation
+import Glibc
+import Operator
+import Primitives
+import Synchronization
+import Terminal
+
+/// The console on a terminal: keys and feeds in, frames and effects out. All of it on the terminal's thread.
+@TerminalActor
+final class ConsoleApp: LoopDelegate {
+    /// Where and how it runs.
+    struct Surroundings: Sendable {
+        var client: NodeClient
+        var runner: ProgramRunner
+        var session: Session
+        var themes: ThemeLibrary
+        var themeName: String
+        var usesMouse: Bool
+    }
+
+    private static let leastFrameGap: Int64 = 33
+    private let surroundings: Surroundings
+    private let screen: CursesScreen
+    private let reader: KeyReader
+    private var state: ConsoleState
+    private var theme: Theme
+    private var themePath: String?
+    private var themeDate: Date?
+    private var hub: FeedHub?
+    private let inbox = Inbox()
+    private var isDirty = true
+    private var lastFrame: Int64 = 0
+    private var lastSecond: Int64 = -1
+    private var wanted: [FeedRequest] = []
+    private(set) var isFinished = false
+    private var commands: AsyncStream<[String]>.Continuation?
+    private var work: Task<Void, Never>?
+
+    init?(_ surroundings: Surroundings, settings: ConsoleState.Settings, place: Place) {
+        guard let screen = CursesScreen(environment: surroundings.session.environment, mouse: surroundings.usesMouse) else { return nil }
+        self.surroundings = surroundings
+        self.screen = screen
+        reader = KeyReader(screen)
+        var settings = settings
+        if !screen.isUnicode { settings.glyphs = .ascii }
+        settings.themes = surroundings.themes.names
+        let found = surroundings.themes.find(surroundings.themeName)
+        theme = Self.fitted(found?.theme ?? surroundings.themes.standard, screen.depth, surroundings.themes)
+        themePath = found?.path
+        state = ConsoleState(settings: settings, size: screen.size, now: Self.now)
+        state.stack = [place]
+        if let problem = found?.problem { state.say(problem.description, isProblem: true) }
+        if found == nil { state.say("no theme '\(surroundings.themeName)'; the standard one is used", isProblem: true) }
+        let inbox = inbox
+        hub = FeedHub(client: surroundings.client) { key, update in
+            if inbox.put(.feed(key, update)) { Task { @TerminalActor in } }
+        }
+        startWork()
+    }
+
+    /// A look that the terminal can show.
+    private static func fitted(_ theme: Theme, _ depth: ColorDepth, _ themes: ThemeLibrary) -> Theme {
+        switch depth {
+        case .none: theme.withoutColors
+        case .sixteen: theme.name == "mono" ? theme : themes.find("tty16")?.theme ?? theme
+        case .indexed256, .direct: theme
+        }
+    }
+
+    private static var now: ClusterTime { ClusterTime(milliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1000))) }
+
+    func say(_ text: String, isProblem: Bool) { state.say(text, isProblem: isProblem) }
+
+    // MARK: The loop
+
+    func idle() -> Int32 {
+        let now = Self.now
+        let milliseconds = Int64(now.milliseconds)
+        if milliseconds / 1000 != lastSecond {
+            lastSecond = milliseconds / 1000
+            _ = state.update(.tick(now))
+            reloadThemeIfChanged()
+            isDirty = true
+        }
+        takeInbox()
+        guard !isFinished else { return 0 }
+        var wait = 1000 - milliseconds % 1000
+        if isDirty {
+            let gap = milliseconds - lastFrame
+            if gap >= Self.leastFrameGap || gap < 0 {
+                follow()
+                screen.present(state.draw(theme: theme))
+                lastFrame = milliseconds
+                isDirty = false
+            } else {
+                wait = min(wait, Self.leastFrameGap - gap)
+            }
+        }
+        return Int32(max(1, wait))
+    }
+
+    /// Keys are answered at once, whatever the last frame was.
+    func inputReady() {
+        takeInbox()
+        var count = 0
+        while count < 4096, let key = reader.next() {
+            count += 1
+            perform(state.update(.key(key)))
+            if isFinished { return }
+        }
+        guard count > 0 else { return }
+        lastFrame = 0
+        isDirty = true
+    }
+
+    func noted(_ note: LoopNote) {
+        if note.contains(.terminate) || note.contains(.hangup) { return finish() }
+        if note.contains(.interrupt) { perform(state.update(.key(.control("c")))) }
+        if note.contains(.stop) { screen.suspend() }
+        if note.contains(.resumed) { screen.resume() }
+        if note.contains(.resized) { screen.refreshSize() }
+        perform(state.update(.resized(screen.size)))
+        lastFrame = 0
+        isDirty = true
+    }
+
+    private func takeInbox() {
+        let (events, isOverfull) = inbox.take()
+        for event in events { perform(state.update(event)) }
+        if !events.isEmpty { isDirty = true }
+        if isOverfull {
+            hub?.close()
+            wanted = []
+            isDirty = true
+        }
+    }
+
+    /// Opens the streams that the screen wants now.
+    private func follow() {
+        let now = state.wantedFeeds
+        guard now != wanted else { return }
+        wanted = now
+        hub?.want(now)
+    }
+
+    private func finish() {
+        guard !isFinished else { return }
+        isFinished = true
+        hub?.close()
+        commands?.finish()
+        screen.close()
+    }
+
+    // MARK: Effects
+
+    private func perform(_ effects: [ConsoleEffect]) {
+        for effect in effects {
+            switch effect {
+            case .quit: return finish()
+            case .suspend: screen.suspend()
+            case .redraw: screen.repaint()
+            case .run(let arguments):
+                if case .dropped? = commands?.yield(arguments) {
+                    perform(state.update(.finished(.init(arguments: arguments, code: 75, out: "", problem: "too many commands wait"))))
+                }
+            case .edit(let kind, let name, let namespace): edit(kind, name, namespace)
+            case .copy(let text): screen.sendControl("\u{1B}]52;c;\(Data(text.utf8).base64EncodedString())\u{07}")
+            case .save(let name, let text): save(name, text)
+            case .theme(let name): choose(name)
+            }
+        }
+    }
+
+    private func save(_ name: String, _ text: String) {
+        do {
+            try Data(text.utf8).write(to: URL(filePath: name))
+            state.say("saved as \(name)")
+        } catch {
+            state.say("cannot write \(name): \(error.localizedDescription)", isProblem: true)
+        }
+    }
+
+    /// Command lines one after the other, beside the screen.
+    private func startWork() {
+        let (lines, continuation) = AsyncStream.makeStream(of: [String].self, bufferingPolicy: .bufferingOldest(5000))
+        commands = continuation
+        let (runner, session, inbox) = (surroundings.runner, surroundings.session, inbox)
+        work = Task.detached {
+            for await arguments in lines {
+                let result = await runner.captured(arguments, in: session)
+                inbox.force(.finished(result))
+                await Self.wake()
+            }
+        }
+        let facts = LiveFacts(session: session)
+        Task.detached {
+            while !Task.isCancelled {
+                await facts.fetchAll()
+                inbox.force(.names(facts.names))
+                try? await Task.sleep(for: .seconds(10))
+            }
+        }
+    }
+
+    private static func wake() async {}
+
+    // MARK: Themes
+
+    private func choose(_ name: String) {
+        guard let found = surroundings.themes.find(name) else { return state.say("no theme '\(name)'", isProblem: true) }
+        use(found)
+        state.say(found.problem?.description ?? "theme \(name)", isProblem: found.problem != nil)
+    }
+
+    private func use(_ found: ThemeLibrary.Found) {
+        if found.problem == nil { theme = Self.fitted(found.theme, screen.depth, surroundings.themes) }
+        themePath = found.path
+        themeDate = nil
+        isDirty = true
+    }
+
+    /// A file that was changed is read again; with a mistake in it the look stays as it is.
+    private func reloadThemeIfChanged() {
+        guard let themePath, let date = try? FileManager.default.attributesOfItem(atPath: themePath)[.modificationDate] as? Date else {
+            return
+        }
+        defer { themeDate = date }
+        guard let before = themeDate, before != date, let found = surroundings.themes.find(themePath) else { return }
+        use(found)
+        if let problem = found.problem { state.say(problem.description, isProblem: true) } else { state.say("theme read again") }
+    }
+
+    // MARK: Editing
+
+    /// The terminal is the editor's until it ends; the streams are closed meanwhile.
+    private func edit(_ kind: String, _ name: String, _ namespace: String) {
+        let path = kind == "workflow" ? "workflows" : "rules"
+        let (runner, session, inbox) = (surroundings.runner, surroundings.session, inbox)
+        state.say("fetching \(name)")
+        Task.detached {
+            let space = namespace.isEmpty || namespace == "default" ? [] : ["-n", namespace]
+            let result = await runner.captured([path, "show", name] + space, in: session)
+            guard result.code == 0 else {
+                inbox.force(.note(result.problem, isProblem: true))
+                return await Self.wake()
+            }
+            await self.openEditor(kind, name, result.out)
+        }
+    }
+
+    private func openEditor(_ kind: String, _ name: String, _ text: String) {
+        guard !isFinished else { return }
+        let folder = FileManager.default.temporaryDirectory.appending(path: "distric-edit-\(getpid())")
+        let file = folder.appending(path: "\(name.replacing("/", with: "-")).yaml")
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            try Data(text.utf8).write(to: file)
+        } catch {
+            return state.say("cannot write \(file.path()): \(error.localizedDescription)", isProblem: true)
+        }
+        let environment = surroundings.session.environment
+        let editor = [environment["VISUAL"], environment["EDITOR"]].compactMap { $0 }.first { !$0.isEmpty } ?? "vi"
+        hub?.close()
+        wanted = []
+        screen.leave()
+        let status = system("\(editor) \(ShellWords.quoted(file.path()))")
+        screen.resume()
+        perform(state.update(.resized(screen.size)))
+        isDirty = true
+        lastFrame = 0
+        guard status == 0 else { return state.say("\(editor) ended with an error; nothing was changed", isProblem: true) }
+        guard let after = try? String(contentsOf: file, encoding: .utf8), after != text else { return state.say("nothing was changed") }
+        perform(state.update(.edited(path: file.path(), kind: kind, name: name)))
+    }
+}
+
+/// Events on their way to the terminal's thread.
+private final class Inbox: Sendable {
+    /// Updates that may wait; beyond it the streams are opened anew, since a change that is lost makes all after it wrong.
+    private static let limit = 4096
+
+    private struct State {
+        var events: [ConsoleEvent] = []
+        var isOverfull = false
+    }
+
+    private let state = Mutex(State())
+
+    /// True when the thread must be woken.
+    func put(_ event: ConsoleEvent) -> Bool {
+        state.withLock { state in
+            guard !state.isOverfull else { return false }
+            guard state.events.count < Self.limit else {
+                state.events.removeAll { if case .feed = $0 { true } else { false } }
+                state.isOverfull = true
+                return true
+            }
+            state.events.append(event)
+            return state.events.count == 1
+        }
+    }
+
+    /// For what must not be lost, and is rare; the next tick finds it at the latest.
+    func force(_ event: ConsoleEvent) { state.withLock { $0.events.append(event) } }
+
+    func take() -> ([ConsoleEvent], Bool) {
+        state.withLock { state in
+            defer { state = State() }
+            return (state.events, state.isOverfull)
+        }
+    }
+}

@@ -1,0 +1,60 @@
+package import Logging
+import Primitives
+import Synchronization
+
+/// The last log lines of a node, for whoever looks at them live. Who is slower than the lines come is told how many were missed.
+package final class LogRing: Sendable {
+    package struct Entry: Sendable {
+        package let seq: UInt64
+        package let level: Logger.Level
+        package let label: String
+        /// The line as it was written: one JSON object.
+        package let line: [UInt8]
+    }
+
+    package static let retained = 20_000
+
+    private struct State {
+        var entries: [Entry] = []
+        var start = 0
+        var next: UInt64 = 1
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package func append(level: Logger.Level, label: String, line: [UInt8]) {
+        state.withLock { state in
+            let entry = Entry(seq: state.next, level: level, label: label, line: line)
+            state.next += 1
+            if state.entries.count < Self.retained {
+                state.entries.append(entry)
+            } else {
+                state.entries[state.start] = entry
+                state.start = (state.start + 1) % Self.retained
+            }
+        }
+    }
+
+    package var lastNumber: UInt64 { state.withLock { $0.next - 1 } }
+
+    /// The newest `limit` lines above `seq`, oldest first, and how many between are not among them: overwritten, or more than `limit`.
+    package func newest(after seq: UInt64, limit: Int, keep: (Entry) -> Bool = { _ in true }) -> (
+        entries: [Entry], missed: Int, last: UInt64
+    ) {
+        state.withLock { state in
+            let last = state.next - 1
+            let held = min(UInt64(state.entries.count), last > seq ? last - seq : 0)
+            let count = state.entries.count
+            var found: [Entry] = []
+            var missed = Int(last > seq ? last - seq - held : 0)
+            for back in 0..<Int(held) {
+                let entry = state.entries[(state.start + count - 1 - back) % count]
+                guard keep(entry) else { continue }
+                if found.count < limit { found.append(entry) } else { missed += 1 }
+            }
+            return (found.reversed(), missed, last)
+        }
+    }
+}

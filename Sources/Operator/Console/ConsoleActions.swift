@@ -1,0 +1,241 @@
+import Cells
+import Primitives
+import Text
+
+extension ConsoleState {
+    // MARK: Actions on rows
+
+    private func refusesChange(_ what: String) -> String? {
+        settings.isReadOnly
+            ? "this console is read-only: \(what) is not possible here" : nil
+    }
+
+    /// The rows that an action is for: the marked ones, else the selected one, else what the view is about.
+    private var targets: [Value] {
+        let rows = rows
+        if !place.marks.isEmpty {
+            return (0..<min(rows.count, 5000)).compactMap { rows.at($0) }.filter { place.marks.contains(id(of: $0)) }
+        }
+        return [selectedRow ?? value].compactMap { $0 }
+    }
+
+    mutating func ask(_ action: KeyAction) -> [ConsoleEffect] {
+        let own = aboutItself
+        guard let spec = (spec.actions.isEmpty && own != nil ? own?.actions : spec.actions)?.first(where: { $0.action == action }) else {
+            return refuse("nothing to \(action.rawValue) in this view")
+        }
+        if let refusal = refusesChange(spec.title) { return refuse(refusal, isProblem: true) }
+        // In the view of one thing the action is for that thing.
+        let chosen = own.map { [$0.value] } ?? targets
+        guard !chosen.isEmpty else { return refuse("nothing is selected") }
+        var commands: [[String]] = []
+        var refused: [String] = []
+        for row in chosen {
+            switch spec.command(row) {
+            case .success(let arguments): if !commands.contains(arguments) { commands.append(arguments) }
+            case .failure(let refusal): refused.append(refusal.reason)
+            }
+        }
+        guard !commands.isEmpty, let first = chosen.first else { return refuse(refused.first ?? "it does not fit", isProblem: true) }
+        var effect = [spec.effect(first)]
+        if !refused.isEmpty { effect.append("\(refused.count) of \(chosen.count) are left out: \(refused[0])") }
+        let title = commands.count == 1 ? "\(spec.title)?" : "\(spec.title), \(commands.count) times?"
+        switch spec.tier {
+        case .mild: return start(commands)
+        case .moderate: mode = .dialog(Dialog(title: title, effect: effect, commands: commands))
+        case .severe:
+            let name = commands.count == 1 ? commands[0].dropFirst(2).first ?? "yes" : "\(commands.count)"
+            mode = .dialog(Dialog(title: title, effect: effect, commands: commands, wanted: name))
+        }
+        return []
+    }
+
+    private mutating func refuse(_ text: String, isProblem: Bool = false) -> [ConsoleEffect] {
+        say(text, isProblem: isProblem)
+        return []
+    }
+
+    private mutating func start(_ commands: [[String]]) -> [ConsoleEffect] {
+        pendingResults = []
+        expectedResults = commands.count
+        return commands.map { .run($0) }
+    }
+
+    /// What the actions of a detail view are for: the thing that it shows.
+    private var aboutItself: (value: Value, actions: [ActionSpec])? {
+        guard let value else { return nil }
+        switch place.view {
+        case .run, .task: return (value, spec.actions)
+        case .rule:
+            let set = place.subject.split(separator: "/").first.map(String.init) ?? ""
+            return (.object(["set": .string(set), "namespace": .string(place.namespace)]), DefinitionActionSpecs.rules)
+        case .workflow: return nil
+        default: return nil
+        }
+    }
+
+    mutating func answer(_ key: Key, _ dialog: Dialog) -> [ConsoleEffect] {
+        var dialog = dialog
+        func isDone(_ yes: Bool) -> [ConsoleEffect] {
+            mode = .normal
+            guard yes else {
+                say("nothing was done")
+                return []
+            }
+            place.marks = []
+            return start(dialog.commands)
+        }
+        switch (key, dialog.wanted) {
+        case (.escape, _): return isDone(false)
+        case (.character("y"), nil), (.character("Y"), nil): return isDone(true)
+        case (.character("n"), nil), (.character("N"), nil), (.character("q"), nil): return isDone(false)
+        case (.left, nil), (.right, nil), (.tab, nil), (.backTab, nil): dialog.isYesFocused.toggle()
+        case (.enter, nil): return isDone(dialog.isYesFocused)
+        case (.enter, let wanted?):
+            if dialog.typed == wanted { return isDone(true) }
+            say("type \(wanted) to go on, or esc to leave it", isProblem: true)
+        case (.backspace, .some): if !dialog.typed.isEmpty { dialog.typed.removeLast() }
+        case (.character(let character), .some): if dialog.typed.count < 100 { dialog.typed.append(character) }
+        default: break
+        }
+        mode = .dialog(dialog)
+        return []
+    }
+
+    mutating func finished(_ result: CommandResult) -> [ConsoleEffect] {
+        pendingResults.append(result)
+        guard pendingResults.count >= expectedResults else { return [] }
+        let results = pendingResults
+        (pendingResults, expectedResults) = ([], 0)
+        if results.count == 1 { return tell(results[0]) }
+        let failed = results.filter { $0.code != 0 }.count
+        var lines: [Line] = []
+        for result in results {
+            let text = result.code == 0 ? result.out : result.problem
+            lines.append(
+                Line(result.code == 0 ? "ok    " : "failed ", result.code == 0 ? .ok : .error)
+                    + Line(Self.shown(result.arguments) + "  ") + Line(Words.oneLine(text.trimmed), .dim))
+        }
+        showOutput("\(results.count - failed) of \(results.count) done", lines)
+        return []
+    }
+
+    private mutating func tell(_ result: CommandResult) -> [ConsoleEffect] {
+        let command = Self.shown(result.arguments)
+        let text = result.out.trimmed
+        if result.code == 0, text.count < 240, text.split(separator: "\n").count <= 3 {
+            say(text.isEmpty ? "done: \(command)" : text.replacing("\n", with: "; "))
+            return []
+        }
+        if result.code != 0, text.isEmpty, !result.problem.trimmed.contains("\n") {
+            say(result.problem.trimmed.replacing("distric: ", with: ""), isProblem: true)
+            return []
+        }
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(20_000).map { Line(Words.expanded(String($0))) }
+        if !result.problem.trimmed.isEmpty {
+            lines += result.problem.trimmed.split(separator: "\n").map { Line(Words.oneLine(String($0)), result.code == 0 ? .dim : .error) }
+        }
+        showOutput(command, lines)
+        return []
+    }
+
+    private mutating func showOutput(_ title: String, _ lines: [Line]) {
+        var place = Place(.output, title)
+        place.text = lines
+        if self.place.view == .output { stack.removeLast() }
+        push(place)
+        if stack.isEmpty { stack = [Place(.pulse)] }
+    }
+
+    /// As it would be typed in a shell.
+    package static func shown(_ arguments: [String]) -> String { "distric " + arguments.map(ShellWords.quoted).joined(separator: " ") }
+
+    // MARK: Ways between views
+
+    mutating func why() {
+        guard let row = selectedRow ?? value else { return say("nothing is selected") }
+        switch place.view {
+        case .messages: if let id = row["id"]?.string { push(Place(.message, id, namespace: row["namespace"]?.string ?? "")) }
+        case .tasks, .run, .node: if let id = row["id"]?.string { push(Place(.task, id)) }
+        case .runs, .workflow:
+            // The task that decided how the run ended, or that it waits for, is in the run's view.
+            if let id = row["id"]?.string { push(Place(.run, id)) }
+        case .task, .rule, .message: say("the answer is on this screen")
+        case .rules: if let id = row["id"]?.string { push(Place(.rule, id, namespace: row["namespace"]?.string ?? "")) }
+        case .events: if let next = EventTarget.place(row) { push(next) }
+        default: say("nothing to explain here")
+        }
+    }
+
+    mutating func toSource() {
+        let row = selectedRow ?? .null
+        if let next = spec.source?(row, value) ?? Views.message(of: row) { return push(next) }
+        guard place.view == .tasks || place.view == .node, let id = row["id"]?.string else { return say("no message is behind this") }
+        push(Place(.task, id))
+        say("\(settings.keymap.name(of: .source)) again leads to the message")
+    }
+
+    mutating func resolve() {
+        let row = place.view == .task ? value ?? .null : selectedRow ?? .null
+        guard let id = row["id"]?.string, row["task"] != nil else { return say("no task is selected") }
+        guard row["state"]?.string == "unknown" else {
+            return say("only a task in state unknown is resolved; this one is \(Words.plain(row["state"]))")
+        }
+        if let refusal = refusesChange("resolving a task") { return say(refusal, isProblem: true) }
+        let text = "tasks resolve \(id) --as "
+        mode = .prompt(Prompt(kind: .palette, text: text, cursor: text.count))
+    }
+
+    mutating func edit() -> [ConsoleEffect] {
+        if let refusal = refusesChange("editing") {
+            say(refusal, isProblem: true)
+            return []
+        }
+        let row = selectedRow ?? .null
+        switch place.view {
+        case .rules:
+            guard let set = row["set"]?.string else { return [] }
+            return [.edit(kind: "rule set", name: set, namespace: row["namespace"]?.string ?? "")]
+        case .rule:
+            guard let set = place.subject.split(separator: "/").first else { return [] }
+            return [.edit(kind: "rule set", name: String(set), namespace: place.namespace)]
+        case .workflows:
+            guard let name = row["name"]?.string else { return [] }
+            return [.edit(kind: "workflow", name: name, namespace: row["namespace"]?.string ?? "")]
+        case .workflow: return [.edit(kind: "workflow", name: place.subject, namespace: place.namespace)]
+        default:
+            say("only rules and workflows are edited")
+            return []
+        }
+    }
+
+    mutating func copy() -> [ConsoleEffect] {
+        let text = selectedRow.map { id(of: $0) } ?? place.subject
+        guard !text.isEmpty else {
+            say("nothing is selected")
+            return []
+        }
+        say("copied \(text)")
+        return [.copy(text)]
+    }
+
+    mutating func save() -> [ConsoleEffect] {
+        let text = draw(theme: .plain).plain
+        let name = "distric-\(place.view.rawValue)-\(Words.clock(.string(now.rfc3339)).replacing(":", with: "")).txt"
+        return [.save(name: name, text: text)]
+    }
+}
+
+extension String {
+    var trimmed: String {
+        var text = self[...]
+        while let last = text.last, last.isWhitespace { text.removeLast() }
+        while let first = text.first, first.isNewline { text.removeFirst() }
+        return String(text)
+    }
+}
+
+extension Words {
+    /// Tabs as spaces, control characters gone.
+    static func expanded(_ text: String) -> String { oneLine(text.replacing("\t", with: "    "), limit: 4000) }
+}

@@ -1,0 +1,220 @@
+import Cells
+import Primitives
+import Text
+
+extension ConsoleState {
+    private static let promptLimit = 4000
+
+    mutating func type(_ key: Key, _ old: Prompt) -> [ConsoleEffect] {
+        var prompt = old
+        if key != .tab, key != .backTab { (prompt.candidates, prompt.candidate) = ([], -1) }
+        switch key {
+        case .escape: return leave(prompt)
+        case .enter: return finish(prompt)
+        case .character(let character): insert(String(character), &prompt)
+        case .paste(let text): insert(Words.oneLine(text, limit: Self.promptLimit), &prompt)
+        case .backspace:
+            if prompt.text.isEmpty { return leave(prompt) }
+            if prompt.cursor > 0 {
+                prompt.text.remove(at: prompt.text.index(prompt.text.startIndex, offsetBy: prompt.cursor - 1))
+                prompt.cursor -= 1
+            }
+        case .delete:
+            if prompt.cursor < prompt.text.count {
+                prompt.text.remove(at: prompt.text.index(prompt.text.startIndex, offsetBy: prompt.cursor))
+            }
+        case .left, .control("b"): prompt.cursor = max(0, prompt.cursor - 1)
+        case .right, .control("f"):
+            if prompt.cursor == prompt.text.count { accept(&prompt) } else { prompt.cursor += 1 }
+        case .home, .control("a"): prompt.cursor = 0
+        case .end, .control("e"): prompt.cursor = prompt.text.count
+        case .control("u"): (prompt.text, prompt.cursor) = (String(prompt.text.dropFirst(prompt.cursor)), 0)
+        case .control("k"): prompt.text = String(prompt.text.prefix(prompt.cursor))
+        case .control("w"): eraseWord(&prompt)
+        case .tab: complete(&prompt, 1)
+        case .backTab: complete(&prompt, -1)
+        case .up: recall(&prompt, -1)
+        case .down: recall(&prompt, 1)
+        default: break
+        }
+        if prompt.kind == .filter { tryFilter(&prompt) }
+        mode = .prompt(prompt)
+        return []
+    }
+
+    private func insert(_ text: String, _ prompt: inout Prompt) {
+        let room = max(0, Self.promptLimit - prompt.text.count)
+        let text = text.prefix(room)
+        prompt.text.insert(contentsOf: text, at: prompt.text.index(prompt.text.startIndex, offsetBy: prompt.cursor))
+        prompt.cursor += text.count
+        prompt.problem = nil
+    }
+
+    private func eraseWord(_ prompt: inout Prompt) {
+        var head = prompt.text.prefix(prompt.cursor)
+        let tail = prompt.text.dropFirst(prompt.cursor)
+        while head.last == " " { head.removeLast() }
+        while let last = head.last, last != " " { head.removeLast() }
+        prompt.cursor = head.count
+        prompt.text = String(head) + tail
+    }
+
+    private mutating func leave(_ prompt: Prompt) -> [ConsoleEffect] {
+        if prompt.kind == .filter {
+            place.filter = prompt.before
+            keepSelectionVisible()
+        }
+        mode = .normal
+        return []
+    }
+
+    /// A filter works while it is typed; what cannot be read yet leaves the last one in force.
+    private mutating func tryFilter(_ prompt: inout Prompt) {
+        do throws(RowFilter.Problem) {
+            _ = try RowFilter(prompt.text)
+            prompt.problem = nil
+            guard place.filter != prompt.text else { return }
+            place.filter = prompt.text
+            (place.row, place.top, place.selectedID) = (0, 0, nil)
+        } catch {
+            prompt.problem = error.description
+        }
+    }
+
+    private mutating func finish(_ prompt: Prompt) -> [ConsoleEffect] {
+        guard prompt.kind == .palette else {
+            if let problem = prompt.problem {
+                say(problem, isProblem: true)
+                return []
+            }
+            mode = .normal
+            return []
+        }
+        let text = prompt.text.trimmed
+        mode = .normal
+        guard !text.isEmpty else { return [] }
+        if promptHistory.last != text { promptHistory.append(text) }
+        if promptHistory.count > 200 { promptHistory.removeFirst() }
+        return run(line: text)
+    }
+
+    // MARK: The palette
+
+    private static let words = ["quit", "theme", "sort", "filter"]
+
+    /// What the palette offers: views first, then every command, then live names.
+    func paletteCompletions(_ line: String) -> [CommandIndex.Completion] {
+        var line = line
+        if line.hasPrefix("distric ") { line = String(line.dropFirst(8)) }
+        if line.hasPrefix("theme ") {
+            return settings.themes.filter { $0.hasPrefix(line.dropFirst(6)) }.map { .init(text: $0, hint: "") }
+        }
+        let (words, partial) = CommandIndex.split(line)
+        let commands = settings.commands.completions(of: line, names: names)
+        guard words.isEmpty else { return commands }
+        let views = View.top.filter { $0.rawValue.hasPrefix(partial) }.map { CommandIndex.Completion(text: $0.rawValue, hint: $0.summary) }
+        let own = Self.words.filter { $0.hasPrefix(partial) }.map { CommandIndex.Completion(text: $0, hint: "") }
+        let known = Set((views + own).map(\.text))
+        return views + commands.filter { !known.contains($0.text) } + own
+    }
+
+    /// What the best completion adds to the line, shown pale.
+    func ghost(_ prompt: Prompt) -> String {
+        guard prompt.kind == .palette, prompt.cursor == prompt.text.count, !prompt.text.isEmpty,
+            let best = paletteCompletions(prompt.text).first
+        else { return "" }
+        let (_, partial) = CommandIndex.split(prompt.text)
+        return best.text.hasPrefix(partial) ? String(best.text.dropFirst(partial.count)) : ""
+    }
+
+    private func accept(_ prompt: inout Prompt) {
+        let ghost = ghost(prompt)
+        prompt.text += ghost
+        prompt.cursor = prompt.text.count
+    }
+
+    private func complete(_ prompt: inout Prompt, _ step: Int) {
+        guard prompt.kind == .palette else { return }
+        if prompt.candidates.isEmpty {
+            let (words, _) = CommandIndex.split(prompt.text)
+            let head = words.joined(separator: " ")
+            prompt.candidates = paletteCompletions(prompt.text).map { (head.isEmpty ? "" : head + " ") + $0.text }
+            prompt.candidate = step > 0 ? -1 : 0
+        }
+        guard !prompt.candidates.isEmpty else { return }
+        prompt.candidate = (prompt.candidate + step + prompt.candidates.count) % prompt.candidates.count
+        prompt.text = prompt.candidates[prompt.candidate]
+        prompt.cursor = prompt.text.count
+    }
+
+    private func recall(_ prompt: inout Prompt, _ step: Int) {
+        guard prompt.kind == .palette, !promptHistory.isEmpty else { return }
+        let next = (prompt.historyPlace ?? promptHistory.count) + step
+        guard next >= 0 else { return }
+        if next >= promptHistory.count {
+            (prompt.historyPlace, prompt.text) = (nil, "")
+        } else {
+            (prompt.historyPlace, prompt.text) = (next, promptHistory[next])
+        }
+        prompt.cursor = prompt.text.count
+    }
+
+    /// A view's name, a word of the palette's own, or a command line.
+    package mutating func run(line: String) -> [ConsoleEffect] {
+        let words: [String]
+        do throws(ShellWords.Unclosed) { words = try ShellWords.split(line) } catch {
+            say("the quotation \(error.quote) is not closed", isProblem: true)
+            return []
+        }
+        guard var first = words.first else { return [] }
+        var rest = Array(words.dropFirst())
+        if first == "distric", let next = rest.first { (first, rest) = (next, Array(rest.dropFirst())) }
+        if rest.isEmpty, let view = View.top.first(where: { $0.rawValue == first }) {
+            show(view)
+            return []
+        }
+        switch first {
+        case "q", "quit", "exit": return [.quit]
+        case "theme":
+            guard let name = rest.first else {
+                say("themes: \(settings.themes.joined(separator: ", "))")
+                return []
+            }
+            guard settings.themes.contains(name) || name.contains("/") else {
+                let meant = suggestion(for: name, among: settings.themes).map { "; did you mean '\($0)'?" } ?? ""
+                say("no theme '\(name)'\(meant)", isProblem: true)
+                return []
+            }
+            return [.theme(name)]
+        case "sort":
+            guard let order = rest.isEmpty ? RowOrder() : RowOrder(rest[0]),
+                order.keys.allSatisfy({ key in spec.columns.contains { $0.key == key.column } })
+            else {
+                say(
+                    "sort takes one or two of \(spec.columns.map(\.key).filter { !$0.isEmpty }.joined(separator: ", ")), '-' turns one round",
+                    isProblem: true)
+                return []
+            }
+            place.order = order
+            (place.row, place.top, place.selectedID) = (0, 0, nil)
+            return []
+        case "filter":
+            place.filter = rest.joined(separator: " ")
+            (place.row, place.top, place.selectedID) = (0, 0, nil)
+            return []
+        case "console", "demo", "shell", "node":
+            say("'\(first)' cannot run within the console", isProblem: true)
+            return []
+        default: break
+        }
+        let known = settings.commands.root.children.map(\.name)
+        guard known.isEmpty || known.contains(first) else {
+            let meant = suggestion(for: first, among: View.top.map(\.rawValue) + known + Self.words)
+            say("no view or command '\(first)'\(meant.map { "; did you mean '\($0)'?" } ?? "; ? lists the keys")", isProblem: true)
+            return []
+        }
+        pendingResults = []
+        expectedResults = 1
+        return [.run([first] + rest)]
+    }
+}

@@ -1,0 +1,85 @@
+import Cells
+import Primitives
+import Text
+
+/// Any view without a terminal: for scripts, the README and tests.
+package enum ConsoleSnapshot {
+    package enum Format: String, CaseIterable, Sendable { case txt, ansi, json }
+
+    /// Asks a node for what a view shows, follows what the first answers lead to, and draws it.
+    package static func take(_ state: ConsoleState, client: NodeClient) async -> ConsoleState {
+        var state = state
+        var asked: Set<FeedRequest> = []
+        for _ in 0..<4 {
+            let wanted = state.wantedFeeds.filter { asked.insert($0).inserted }
+            guard !wanted.isEmpty else { break }
+            for (key, update) in await FeedHub.once(wanted, client) { _ = state.update(.feed(key, update)) }
+        }
+        return state
+    }
+
+    package static func text(_ state: ConsoleState, theme: Theme, format: Format) -> String {
+        let surface = state.draw(theme: theme)
+        switch format {
+        case .txt: return surface.plain
+        case .ansi: return surface.ansi
+        case .json: return JSONWriter.pretty(value(state, surface)) + "\n"
+        }
+    }
+
+    /// What is shown as data: the lines, and the values behind them.
+    private static func value(_ state: ConsoleState, _ surface: Surface) -> Value {
+        let rows = state.rows
+        return .object([
+            "view": .string(state.place.view.rawValue), "subject": .string(state.place.subject), "filter": .string(state.place.filter),
+            "size": ["width": Value(surface.width), "height": Value(surface.height)], "status": state.status ?? .null,
+            "value": state.value ?? .null, "matched": Value(rows.count), "total": Value(rows.total),
+            "rows": .list((0..<min(rows.count, 1000)).compactMap { rows.at($0) }),
+            "lines": .list((0..<surface.height).map { .string(surface.text(row: $0)) }),
+        ])
+    }
+
+    /// For screen readers and pipes: one fact a line, no boxes, no columns beside each other.
+    package static func linear(_ state: ConsoleState) -> String {
+        var lines = ["\(state.place.view.rawValue)\(state.place.subject.isEmpty ? "" : " \(state.place.subject)")"]
+        switch state.freshness {
+        case .live: break
+        case .stale(let seconds, let reason): lines.append("stale since \(seconds) s\(reason.map { ": \($0)" } ?? "")")
+        case .none(let reason): return lines.joined(separator: "\n") + "\nno data: \(reason)\n"
+        }
+        let canvas = Canvas(size: Size(1, 1), theme: .plain, level: .ascii)
+        if state.place.view == .pulse, let status = state.status {
+            for line in StatusFacts.strip(status) + StatusFacts.tasks(status) { lines.append(line.text) }
+            for member in status["members"]?.list ?? [] {
+                lines.append("node \(Words.plain(member["id"])): \(Words.plain(member["raft"])), \(Words.plain(member["state"]))")
+            }
+            for rule in status["rules"]?.list ?? [] { lines.append("rule " + StatusFacts.rule(rule, state.now, width: 60).text) }
+            for run in status["workflows"]?.list ?? [] {
+                lines.append(
+                    "run \(Words.plain(run["id"])) of \(Words.plain(run["workflow"])): \(Words.plain(run["state"])), tasks \(RunText.tasks(run))"
+                )
+            }
+            for event in status["events"]?.list ?? [] { lines.append("event " + StatusFacts.event(event, canvas).text) }
+        } else if state.place.view == .help {
+            lines += HelpText.lines(state.settings.keymap, readOnly: state.settings.isReadOnly).map(\.text)
+        } else {
+            let context = state.headerContext(width: 100)
+            for line in state.spec.header?(state.value, context) ?? [] where !line.text.isEmpty { lines.append(line.text) }
+            let rows = state.rows
+            lines.append("\(rows.count) rows")
+            for place in 0..<min(rows.count, 200) {
+                guard let row = rows.at(place) else { continue }
+                if state.spec.columns.isEmpty {
+                    lines.append(
+                        "\(Words.plain(row["time"])) \(Words.plain(row["severity"] ?? row["level"])) \(TableScreen.message(row))\(Words.plain(row["text"] ?? ""))"
+                    )
+                } else {
+                    lines.append(
+                        state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }
+                            .map { "\($0.title.lowercased()) \($0.state?(row) ?? $0.text(row, state.now))" }.joined(separator: ", "))
+                }
+            }
+        }
+        return lines.map { Words.oneLine($0) }.joined(separator: "\n") + "\n"
+    }
+}

@@ -1,0 +1,268 @@
+package import Cells
+package import Primitives
+import Text
+
+/// What happens to the console.
+package enum ConsoleEvent: Equatable, Sendable {
+    case key(Key)
+    case resized(Size)
+    /// The wall clock, once a second.
+    case tick(ClusterTime)
+    case feed(FeedKey, FeedUpdate)
+    /// A command line has ended.
+    case finished(CommandResult)
+    /// A definition was edited and saved as a file; it is to be applied.
+    case edited(path: String, kind: String, name: String)
+    case note(String, isProblem: Bool)
+    /// Names of live objects, for completion.
+    case names([String: [String]])
+}
+
+/// What a command line came to.
+package struct CommandResult: Equatable, Sendable {
+    package var arguments: [String]
+    package var code: Int32
+    package var out: String
+    package var problem: String
+
+    package init(arguments: [String], code: Int32, out: String, problem: String) {
+        self.arguments = arguments
+        self.code = code
+        self.out = out
+        self.problem = problem
+    }
+}
+
+/// What the console wants done; none of it waits.
+package enum ConsoleEffect: Equatable, Sendable {
+    case quit
+    case suspend
+    case redraw
+    case run([String])
+    /// Fetch a definition, open it in `$EDITOR`, and come back with `.edited`.
+    case edit(kind: String, name: String, namespace: String)
+    case copy(String)
+    case save(name: String, text: String)
+    case theme(String)
+}
+
+/// A question before an action.
+package struct Dialog: Equatable, Sendable {
+    package var title: String
+    package var effect: [String]
+    package var commands: [[String]]
+    /// What must be typed; nil for yes or no.
+    package var wanted: String?
+    package var typed = ""
+    package var isYesFocused = false
+}
+
+/// A line that is being typed.
+package struct Prompt: Equatable, Sendable {
+    package enum Kind: Sendable { case palette, filter }
+
+    package var kind: Kind
+    package var text = ""
+    package var cursor = 0
+    package var problem: String?
+    /// Completions of the last Tab, and which one is shown.
+    package var candidates: [String] = []
+    package var candidate = -1
+    package var historyPlace: Int?
+    /// What Esc goes back to.
+    package var before = ""
+}
+
+/// Everything that the console shows, as a value: events in, effects out, and `draw` makes a screen of it.
+package struct ConsoleState: Equatable, Sendable {
+    package enum Mode: Equatable, Sendable {
+        case normal
+        case prompt(Prompt)
+        /// Choosing a column to sort by.
+        case sorting(column: Int)
+        case dialog(Dialog)
+    }
+
+    /// What the surroundings say, and stays.
+    package struct Settings: Sendable, Equatable {
+        package var url: String
+        package var context: String
+        package var isReadOnly = false
+        package var isProtected = false
+        package var glyphs = GlyphLevel.braille
+        package var keymap = Keymap.standard
+        package var commands = CommandIndex()
+        package var themes: [String] = []
+        package var hasTour = false
+
+        package init(url: String, context: String = "") {
+            self.url = url
+            self.context = context
+        }
+    }
+
+    package var settings: Settings
+    package var size: Size
+    package var now: ClusterTime
+    package var mode = Mode.normal
+    /// From the top view to the one that is shown.
+    package var stack: [Place]
+    package var feeds: [FeedKey: FeedData] = [:]
+    var back: [[Place]] = []
+    var forward: [[Place]] = []
+    var lastStack: [Place]?
+    package var toast: (text: String, isProblem: Bool, until: ClusterTime)?
+    var promptHistory: [String] = []
+    var pendingResults: [CommandResult] = []
+    var expectedResults = 0
+    var interrupts = 0
+    package var names: [String: [String]] = [:]
+    package var showsDetail = true
+    package var tourIsOpen: Bool
+    /// Of the last frame: what mouse and paging need to know.
+    package var pageRows: Int { max(1, Layout(self).rows.height) }
+
+    package init(settings: Settings, size: Size, now: ClusterTime, view: View = .pulse) {
+        self.settings = settings
+        self.size = size
+        self.now = now
+        stack = [Place(view)]
+        tourIsOpen = settings.hasTour
+    }
+
+    package static func == (left: ConsoleState, right: ConsoleState) -> Bool {
+        left.settings == right.settings && left.size == right.size && left.now == right.now && left.mode == right.mode
+            && left.stack == right.stack && left.feeds == right.feeds && left.toast?.text == right.toast?.text
+            && left.showsDetail == right.showsDetail && left.tourIsOpen == right.tourIsOpen
+    }
+
+    package var place: Place {
+        get { stack[stack.count - 1] }
+        set { stack[stack.count - 1] = newValue }
+    }
+
+    var spec: ViewSpec { Views.spec(place.view) }
+
+    // MARK: Data
+
+    /// What the screen needs right now. The driver opens and closes streams after it.
+    package var wantedFeeds: [FeedRequest] {
+        var wanted = [FeedRequest(Views.statusFeed)]
+        if let value = spec.value { wanted.append(FeedRequest(value(place))) }
+        if let feed = rowsFeed {
+            switch feed.kind {
+            case .rows:
+                let page = pageRows
+                let first = max(0, (place.top - page / 2) / 8 * 8)
+                wanted.append(FeedRequest(feed, offset: first, count: min(1000, (page * 2 + 15) / 8 * 8)))
+            case .lines, .value: wanted.append(FeedRequest(feed))
+            }
+        }
+        if showsDetail, let row = selectedRow, let feed = spec.detailFeed?(row) { wanted.append(FeedRequest(feed, count: 1)) }
+        var seen: Set<FeedKey> = []
+        return wanted.filter { seen.insert($0.key).inserted }
+    }
+
+    var rowsFeed: FeedKey? {
+        switch spec.rows {
+        case .remote(let make), .lines(let make): make(place)
+        case .none, .local: nil
+        }
+    }
+
+    package var valueFeed: FeedKey? { spec.value?(place) }
+    package var value: Value? { valueFeed.flatMap { feeds[$0]?.value } }
+    package var status: Value? { feeds[Views.statusFeed]?.value }
+
+    /// The rows of the view, wherever they come from.
+    var rows: RowsData {
+        switch spec.rows {
+        case .none: return RowsData(count: 0, total: 0) { _ in nil }
+        case .remote:
+            guard let data = rowsFeed.flatMap({ feeds[$0] }) else { return RowsData(count: 0, total: 0) { _ in nil } }
+            return RowsData(count: data.matched, total: data.total) { data.row(at: $0) }
+        case .local(let make):
+            let all = value.map { make($0, place) } ?? []
+            let kept = arranged(all)
+            return RowsData(count: kept.count, total: all.count) { kept.indices.contains($0) ? kept[$0] : nil }
+        case .lines:
+            var lines = rowsFeed.flatMap { feeds[$0]?.lines } ?? []
+            if let held = place.heldAt { lines = Array(lines.prefix { ($0["seq"]?.int ?? 0) <= Int64(held) }) }
+            return RowsData(count: lines.count, total: lines.count) { lines.indices.contains($0) ? lines[$0] : nil }
+        }
+    }
+
+    /// Local rows, filtered and sorted as a node would.
+    private func arranged(_ all: [Value]) -> [Value] {
+        var rows = all
+        if !place.highlights, !place.filter.isEmpty, let filter = try? RowFilter(place.filter) {
+            rows = rows.filter { matches($0, filter) }
+        }
+        guard !place.order.keys.isEmpty else { return rows }
+        let columns = place.order.keys.compactMap { key in spec.columns.first { $0.key == key.column }.map { ($0, key.isDescending) } }
+        let keyed = rows.enumerated().map { place, row in (place, row, columns.map { column, _ in sortValue(row, column) }) }
+        return keyed.sorted { left, right in
+            for (number, (_, isDescending)) in columns.enumerated() {
+                switch RowOrder.precedes(left.2[number], right.2[number], descending: isDescending) {
+                case .less: return true
+                case .greater: return false
+                case .equal, .unordered: continue
+                }
+            }
+            return left.0 < right.0
+        }.map(\.1)
+    }
+
+    private func sortValue(_ row: Value, _ column: ConsoleColumn) -> Value { row[column.key] ?? .string(column.text(row, now)) }
+
+    func matches(_ row: Value, _ filter: RowFilter) -> Bool {
+        filter.matches(
+            column: { name in
+                row[name] ?? spec.columns.first { $0.key == name }.map { .string($0.text(row, now)) }
+            },
+            text: { spec.columns.isEmpty ? RowText.plain(row) : spec.columns.map { $0.text(row, now) }.joined(separator: " ") })
+    }
+
+    package var selectedRow: Value? { rows.at(place.row) }
+
+    func id(of row: Value) -> String { FeedData.id(row, spec.idKey) ?? "" }
+
+    /// How fresh what the view shows is.
+    package enum Freshness: Equatable, Sendable {
+        case live
+        case stale(seconds: Int64, reason: String?)
+        case none(reason: String)
+    }
+
+    package var freshness: Freshness {
+        let keys = ([valueFeed, rowsFeed].compactMap { $0 } + [Views.statusFeed])
+        var worst: Freshness = .live
+        for key in keys {
+            guard let data = feeds[key] else { return .none(reason: "asking \(settings.url)") }
+            guard data.hasData, let updated = data.updatedAt else {
+                return .none(reason: data.problem ?? "asking \(settings.url)")
+            }
+            let age = max(0, now.duration(since: updated).milliseconds / 1000)
+            if data.isLost || age > 5 {
+                if case .stale(let seconds, _) = worst, seconds >= age { continue }
+                worst = .stale(seconds: age, reason: data.problem)
+            }
+        }
+        return worst
+    }
+
+    package mutating func say(_ text: String, isProblem: Bool = false) {
+        toast = (Words.oneLine(text), isProblem, now.advanced(by: .seconds(isProblem ? 8 : 4)))
+    }
+}
+
+/// Rows by place; those that are not loaded are nil.
+struct RowsData {
+    let count: Int
+    let total: Int
+    let at: (Int) -> Value?
+}
+
+enum RowText {
+    static func plain(_ row: Value) -> String { JSONWriter.text(row) }
+}

@@ -1,0 +1,135 @@
+import Foundation
+import Primitives
+import Synchronization
+import Text
+
+/// Keeps the streams open that the screen needs, and no others. What they say is handed on; none of it waits for the screen.
+package final class FeedHub: Sendable {
+    private struct Open {
+        var request: FeedRequest
+        var task: Task<Void, Never>
+    }
+
+    private static let firstPause = Duration.milliseconds(200)
+    private static let longestPause = Duration.seconds(2)
+
+    private let client: NodeClient
+    private let deliver: @Sendable (FeedKey, FeedUpdate) -> Void
+    private let open = Mutex<[FeedKey: Open]>([:])
+
+    package init(client: NodeClient, deliver: @escaping @Sendable (FeedKey, FeedUpdate) -> Void) {
+        self.client = client
+        self.deliver = deliver
+    }
+
+    deinit { close() }
+
+    /// Opens what is new, moves windows, closes what is no longer shown.
+    package func want(_ requests: [FeedRequest]) {
+        open.withLock { open in
+            let wanted = Set(requests.map(\.key))
+            for (key, held) in open where !wanted.contains(key) {
+                held.task.cancel()
+                open[key] = nil
+            }
+            for request in requests where open[request.key]?.request != request {
+                let isMove = open[request.key] != nil
+                open[request.key]?.task.cancel()
+                open[request.key] = Open(request: request, task: start(request, pause: isMove ? .milliseconds(15) : .zero))
+            }
+        }
+    }
+
+    package func close() { want([]) }
+
+    private func start(_ request: FeedRequest, pause: Duration) -> Task<Void, Never> {
+        let (client, deliver) = (client, deliver)
+        return Task.detached {
+            // Windows that are only passed through while scrolling are not asked for.
+            if pause > .zero { try? await Task.sleep(for: pause) }
+            var wait = Self.firstPause
+            while !Task.isCancelled {
+                var hasAnswered = false
+                do {
+                    var name = ""
+                    try await client.stream(request.key.path, request.query + [("watch", "true")], beats: true) { line in
+                        hasAnswered = true
+                        if line.hasPrefix("event: ") { return name = String(line.dropFirst(7)) }
+                        if line.hasPrefix(":") { return deliver(request.key, .alive) }
+                        guard line.hasPrefix("data: ") else { return }
+                        guard !Task.isCancelled else { throw CancellationError() }
+                        deliver(request.key, FeedDecoding.update(name, Array(line.dropFirst(6).utf8), client.url))
+                    }
+                    guard !Task.isCancelled else { return }
+                    deliver(request.key, .lost("\(client.url) ended the stream"))
+                } catch let failure as CommandFailure {
+                    guard !Task.isCancelled else { return }
+                    let isRefusal = failure.code == .badData || failure.code == .failed || failure.code == .denied || failure.code == .usage
+                    deliver(request.key, isRefusal ? .refused(failure.message) : .lost(failure.message))
+                    if isRefusal { wait = Self.longestPause }
+                } catch {
+                    guard !Task.isCancelled else { return }
+                    deliver(request.key, .lost("\(error)"))
+                }
+                if hasAnswered { wait = Self.firstPause }
+                try? await Task.sleep(for: wait)
+                wait = min(Self.longestPause, wait * 2)
+            }
+        }
+    }
+
+    /// Asks once for everything: for screens that are printed.
+    package static func once(_ requests: [FeedRequest], _ client: NodeClient) async -> [(FeedKey, FeedUpdate)] {
+        var found: [(FeedKey, FeedUpdate)] = []
+        for request in requests {
+            do {
+                let query = request.query.filter { $0.0 != "every" }
+                let answer = try await client.get(request.key.path, query + (request.key.kind == .lines ? [("limit", "500")] : []))
+                found.append((request.key, FeedDecoding.once(answer, request)))
+            } catch let failure as CommandFailure {
+                found.append((request.key, failure.code == .unavailable ? .lost(failure.message) : .refused(failure.message)))
+            } catch {
+                found.append((request.key, .lost("\(error)")))
+            }
+        }
+        return found
+    }
+}
+
+/// What a node sends, as updates; what is not understood is said to be so.
+enum FeedDecoding {
+    static func update(_ name: String, _ bytes: [UInt8], _ url: String) -> FeedUpdate {
+        guard let value = try? JSONScanner.parse(bytes, maximumDepth: 512) else {
+            return .lost("\(url) sends what this program does not understand")
+        }
+        switch name {
+        case "rows":
+            guard let rows = value["rows"]?.list, let total = value["total"]?.int, let matched = value["matched"]?.int,
+                let offset = value["offset"]?.int, total >= 0, matched >= 0, offset >= 0
+            else { return .lost("\(url) sends rows in another form; is it of another version?") }
+            let ids = value["ids"]?.list.map { $0.compactMap(\.string) }
+            return .rows(total: Int(total), matched: Int(matched), offset: Int(offset), ids: ids, rows: rows)
+        case "value": return .value(value)
+        case "lines":
+            guard let items = value["items"]?.list else { return .lost("\(url) sends lines in another form; is it of another version?") }
+            return .lines(items, missed: Int(max(0, value["missed"]?.int ?? 0)))
+        case "problem": return .refused(value["detail"]?.string ?? "the node refuses")
+        default: return .alive
+        }
+    }
+
+    static func once(_ answer: Value, _ request: FeedRequest) -> FeedUpdate {
+        switch request.key.kind {
+        case .value: return .value(answer)
+        case .lines: return .lines(answer["items"]?.list ?? [], missed: 0)
+        case .rows:
+            guard let items = answer["items"]?.list else { return .lost("the node answers in another form") }
+            let ids = items.map { row in
+                ["id", "traceId", "name", "spanId"].lazy.compactMap { row[$0]?.string }.first ?? ""
+            }
+            return .rows(
+                total: Int(answer["total"]?.int ?? Int64(items.count)), matched: Int(answer["matched"]?.int ?? Int64(items.count)),
+                offset: Int(answer["offset"]?.int ?? 0), ids: ids, rows: items)
+        }
+    }
+}

@@ -1,0 +1,199 @@
+import Cells
+import Primitives
+package import Text
+
+/// Every view of the console. Those with a name of their own can be typed after `:`; the others are reached by opening something.
+package enum View: String, CaseIterable, Sendable {
+    case pulse, nodes, raft, gossip, messages, rules, workflows, runs, tasks, traces, metrics, logs, events, help
+    case node, message, rule, workflow, run, task, trace, output
+
+    /// Typed after `:`.
+    package static let top: [View] = [
+        .pulse, .nodes, .raft, .gossip, .messages, .rules, .workflows, .runs, .tasks, .traces, .metrics, .logs, .events, .help,
+    ]
+
+    package var isTop: Bool { Self.top.contains(self) }
+
+    package var summary: String {
+        switch self {
+        case .pulse: "the cluster at a glance"
+        case .nodes: "machines, their role and load"
+        case .raft: "role, term, commit and lag of each coordinator"
+        case .gossip: "who is alive"
+        case .messages: "what came in, and what it meant"
+        case .rules: "evaluations, hits, errors of every rule"
+        case .workflows: "graphs of tasks, and their runs"
+        case .runs: "runs, open and ended"
+        case .tasks: "tasks by state, with attempts and logs"
+        case .traces: "where the time went"
+        case .metrics: "every metric with its last minutes"
+        case .logs: "log lines as they come"
+        case .events: "what happened, numbered"
+        case .help: "all keys"
+        case .node: "one node and the tasks on it"
+        case .message: "one message: its runs, and why each rule did or did not match"
+        case .rule: "one rule, its numbers, and the messages it matched"
+        case .workflow: "one workflow, its graph, and its runs"
+        case .run: "one run: its graph and its tasks"
+        case .task: "one task: why it is where it is, its attempts and their logs"
+        case .trace: "the spans of one trace"
+        case .output: "what a command printed"
+        }
+    }
+}
+
+/// One view as a person left it: what it shows, where the cursor is.
+package struct Place: Equatable, Sendable {
+    package var view: View
+    /// The id of the thing that a detail view shows.
+    package var subject: String
+    package var namespace: String
+    package var filter = ""
+    /// Rows that do not match are shown all the same; those that do are marked.
+    package var highlights = false
+    package var order = RowOrder()
+    package var selectedID: String?
+    package var row = 0
+    package var top = 0
+    package var marks: Set<String> = []
+    package var lastMark: String?
+    /// First line of the header that is shown, when it does not fit.
+    package var scroll = 0
+    package var column = 0
+    package var follows = true
+    /// Lines that were there when the view was held.
+    package var heldAt: Int?
+    package var tab = 0
+    /// What `output` shows.
+    package var text: [Line] = []
+
+    package init(_ view: View, _ subject: String = "", namespace: String = "") {
+        self.view = view
+        self.subject = subject
+        self.namespace = namespace
+    }
+}
+
+/// A column of a view.
+struct ConsoleColumn: Sendable {
+    enum Width: Sendable {
+        case fixed(Int)
+        /// At least so wide, and a share of what is left.
+        case flexible(Int)
+    }
+
+    let title: String
+    /// What `filter` and `sort` call it.
+    let key: String
+    let width: Width
+    let isRight: Bool
+    /// Columns of a high number go first when there is no room.
+    let rank: Int
+    let text: @Sendable (Value, ClusterTime) -> String
+    /// The state that the text stands for; glyph and colour follow from it.
+    var state: (@Sendable (Value) -> String)?
+    /// Drawn as a sparkline.
+    var numbers: (@Sendable (Value) -> [Double])?
+    /// Drawn as a bar: from, to (0 to 1), and its role.
+    var bar: (@Sendable (Value) -> (Double, Double, Role)?)?
+
+    init(
+        _ title: String, _ key: String, _ width: Width, right: Bool = false, rank: Int = 1,
+        _ text: @escaping @Sendable (Value, ClusterTime) -> String
+    ) {
+        self.title = title
+        self.key = key
+        self.width = width
+        isRight = right
+        self.rank = rank
+        self.text = text
+    }
+
+    /// The value under a key, as it is.
+    static func plain(_ title: String, _ key: String, _ width: Width, path: String? = nil, right: Bool = false, rank: Int = 1)
+        -> ConsoleColumn
+    {
+        let steps = (path ?? key).split(separator: ".").map(String.init)
+        return ConsoleColumn(title, key, width, right: right, rank: rank) { row, _ in
+            var here: Value? = row
+            for step in steps { here = here?[step] }
+            return Words.oneLine(Words.plain(here))
+        }
+    }
+
+    static func state(_ title: String, _ key: String, rank: Int = 0) -> ConsoleColumn {
+        var column = ConsoleColumn(title, key, .fixed(12), rank: rank) { row, _ in Words.plain(row[key]) }
+        column.state = { row in row[key]?.string ?? "" }
+        return column
+    }
+
+    static func age(_ title: String, _ key: String, path: String, rank: Int = 1) -> ConsoleColumn {
+        ConsoleColumn(title, key, .fixed(5), right: true, rank: rank) { row, now in Words.age(row[path], now: now) }
+    }
+
+    static func spark(_ title: String, _ key: String, _ width: Int, rank: Int = 2) -> ConsoleColumn {
+        var column = ConsoleColumn(title, "", .fixed(width), rank: rank) { _, _ in "" }
+        column.numbers = { row in Words.numbers(row[key]) }
+        return column
+    }
+}
+
+/// What can be done with a row, and how dangerous that is.
+struct ActionSpec: Sendable {
+    enum Tier: Sendable {
+        case mild
+        /// Asked for; `No` has the focus.
+        case moderate
+        /// The name must be typed.
+        case severe
+    }
+
+    let action: KeyAction
+    let title: String
+    let tier: Tier
+    /// Nil when the action does not fit the row, with the reason.
+    let command: @Sendable (Value) -> Result<[String], Refusal>
+    let effect: @Sendable (Value) -> String
+
+    struct Refusal: Error { let reason: String }
+}
+
+/// How a view gets its data and draws it.
+struct ViewSpec: Sendable {
+    enum Rows: Sendable {
+        case none
+        case remote(@Sendable (Place) -> FeedKey)
+        /// Out of the view's value.
+        case local(@Sendable (Value, Place) -> [Value])
+        case lines(@Sendable (Place) -> FeedKey)
+    }
+
+    var title: String
+    var rows: Rows = .none
+    var idKey = "id"
+    /// One thing that the view is about.
+    var value: (@Sendable (Place) -> FeedKey)?
+    var columns: [ConsoleColumn] = []
+    /// Above the rows.
+    var header: (@Sendable (Value?, HeaderContext) -> [Line])?
+    /// Drawn above the rows, after the header.
+    var graph: (@Sendable (Value) -> TaskGraph?)?
+    /// Beside or below the rows, of the selected one.
+    var detail: (@Sendable (Value, HeaderContext) -> [Line])?
+    /// A feed of its own for the selected row.
+    var detailFeed: (@Sendable (Value) -> FeedKey?)?
+    var open: (@Sendable (Value, Place) -> Place?)?
+    /// Where `m` leads.
+    var source: (@Sendable (Value, Value?) -> Place?)?
+    var actions: [ActionSpec] = []
+    var empty = "nothing yet"
+}
+
+/// What a header may know besides its value.
+struct HeaderContext: Sendable {
+    var now: ClusterTime
+    var width: Int
+    var theme: Theme
+    var level: GlyphLevel
+    var detail: FeedData?
+}

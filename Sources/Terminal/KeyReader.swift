@@ -1,0 +1,112 @@
+import CNcursesW
+package import Cells
+
+/// Reads keys from curses; text pasted between brackets comes as one piece.
+@TerminalActor
+package final class KeyReader {
+    /// Characters of a paste that are kept; the rest is dropped and counted.
+    package static let pasteLimit = 64 << 10
+
+    private let keys: UnsafeMutablePointer<WINDOW>
+    private var pasted: [Unicode.Scalar]?
+    package private(set) var droppedFromPastes = 0
+    private var pushedBack: [wint_t] = []
+
+    package init(_ screen: CursesScreen) { keys = screen.keys }
+
+    private func read() -> (code: Int32, character: wint_t)? {
+        if !pushedBack.isEmpty { return (OK, pushedBack.removeFirst()) }
+        var character: wint_t = 0
+        let result = wget_wch(keys, &character)
+        return result == ERR ? nil : (result, character)
+    }
+
+    /// The next key that is there; nil when none is.
+    package func next() -> Key? {
+        while let (code, character) = read() {
+            if code != KEY_CODE_YES, character == 27, let key = escape() {
+                if pasted == nil, case .paste = key { return key }
+                if case .paste = key { continue }
+                return key
+            }
+            if pasted != nil {
+                keep(code, character)
+                continue
+            }
+            return code == KEY_CODE_YES ? special(Int32(bitPattern: character)) : plain(character)
+        }
+        return nil
+    }
+
+    private func keep(_ code: Int32, _ character: wint_t) {
+        guard code != KEY_CODE_YES, let scalar = Unicode.Scalar(UInt32(character)) else { return }
+        if (pasted?.count ?? 0) < Self.pasteLimit { pasted?.append(scalar) } else { droppedFromPastes += 1 }
+    }
+
+    /// After ESC: the brackets of a paste, else the key itself. While a paste goes on, an empty `.paste` means "go on".
+    private func escape() -> Key? {
+        var seen: [wint_t] = []
+        for wanted in "[20".unicodeScalars {
+            guard let (code, character) = read() else { break }
+            guard code != KEY_CODE_YES else {
+                ungetch(Int32(bitPattern: character))
+                break
+            }
+            seen.append(character)
+            if character != wanted.value { break }
+        }
+        if seen.count == 3, seen[2] == 48, let (_, mark) = read(), let (_, end) = read(), end == 126 {
+            if mark == 48 {
+                pasted = []
+                return .paste("")
+            }
+            let text = pasted ?? []
+            pasted = nil
+            return .paste(String(String.UnicodeScalarView(text)))
+        }
+        pushedBack = seen + pushedBack
+        return pasted == nil ? .escape : .paste("")
+    }
+
+    private func special(_ code: Int32) -> Key? {
+        switch code {
+        case KEY_UP: return .up
+        case KEY_DOWN: return .down
+        case KEY_LEFT: return .left
+        case KEY_RIGHT: return .right
+        case KEY_PPAGE: return .pageUp
+        case KEY_NPAGE: return .pageDown
+        case KEY_HOME: return .home
+        case KEY_END: return .end
+        case KEY_BACKSPACE: return .backspace
+        case KEY_DC: return .delete
+        case KEY_BTAB: return .backTab
+        case KEY_ENTER: return .enter
+        case (KEY_F0 + 1)...(KEY_F0 + 24): return .function(Int(code - KEY_F0))
+        case KEY_MOUSE: return mouse(code)
+        default: return .unknown(code)
+        }
+    }
+
+    private func mouse(_ code: Int32) -> Key {
+        var event = MEVENT()
+        guard getmouse(&event) == OK else { return .unknown(code) }
+        let point = Point(Int(event.x), Int(event.y))
+        let kinds: [(mmask_t, Key.Mouse)] = [
+            (CX_WHEEL_UP, .wheelUp), (CX_WHEEL_DOWN, .wheelDown), (CX_BUTTON1_DOUBLE, .doubleClick), (CX_BUTTON1_CLICKED, .click),
+            (CX_BUTTON1_PRESSED, .press), (CX_BUTTON1_RELEASED, .release),
+        ]
+        return kinds.first { event.bstate & $0.0 != 0 }.map { .mouse(point, $0.1) } ?? .unknown(code)
+    }
+
+    private func plain(_ character: wint_t) -> Key {
+        switch character {
+        case 13, 10: .enter
+        case 9: .tab
+        case 27: .escape
+        case 8, 127: .backspace
+        case 0..<32: Unicode.Scalar(UInt32(character) + 0x60).map { .control(Character($0)) } ?? .unknown(Int32(bitPattern: character))
+        default: Unicode.Scalar(UInt32(character)).map { .character(Character($0)) } ?? .unknown(Int32(bitPattern: character))
+        }
+    }
+}
