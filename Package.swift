@@ -141,7 +141,7 @@ let package = Package(
             name: "distric-bench",
             dependencies: [
                 "Primitives", "Text", "Wire", "Storage", "Observability", "Cluster", "Coordinator", "Workflows", "DistriC", "Rules",
-                "CTerminal", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Cells", "CTerminal", "Operator", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/Benchmark",
             swiftSettings: house),

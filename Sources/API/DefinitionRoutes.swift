@@ -22,7 +22,7 @@ struct DefinitionRoutes: Sendable {
             if kind == RuleSet.kind {
                 router.get("rules:stats") { request, _ in
                     let rows = RuleRows(info: info, namespace: try request.namespaceFilter())
-                    return try info.rows(request, RuleRows.columns) { rows.values }
+                    return try info.rows(request, RuleRows.columns, id: "rowKey") { rows.values }
                 }
             }
             router.get("\(path)/{name}") { request, context in try show(request, context, kind) }
@@ -98,7 +98,7 @@ struct DefinitionRoutes: Sendable {
     private func listing(_ request: Request, _ kind: String) throws -> Response {
         let namespace = try request.namespaceFilter()
         let columns = ["name", "namespace", "version", "tasks", "rules", "label", "match", "open"]
-        return try info.rows(request, columns, id: "name") {
+        return try info.rows(request, columns, id: "rowKey") {
             let state = info.coordinator.loop.current.state
             var open: [String: Int] = [:]
             if kind == WorkflowDefinition.kind {
@@ -108,7 +108,9 @@ struct DefinitionRoutes: Sendable {
                 .filter { $0.key.kind == kind && (namespace.map(\.text) ?? $0.key.namespace) == $0.key.namespace }
                 .sorted { DefinitionKey.precedes($0.key, $1.key) }
                 .map { record in
-                    guard kind == WorkflowDefinition.kind, case .map(var fields) = item(record) else { return item(record) }
+                    guard case .map(var fields) = item(record) else { return item(record) }
+                    fields["rowKey"] = .string("\(record.key.namespace)/\(record.key.name)")
+                    guard kind == WorkflowDefinition.kind else { return .map(fields) }
                     fields["open"] = Value(open["\(record.key.namespace)/\(record.key.name)"] ?? 0)
                     return .map(fields)
                 }

@@ -97,10 +97,13 @@ struct RequestObservation: RouterMiddleware {
     ) async throws -> Response {
         let began = info.telemetry.clock.now
         var context = context
-        let incoming = info.telemetry.spans.context(traceparent: request.headers[.traceparent], tracestate: request.headers[.tracestate])
         let isWork = request.method == .post
+        // Looking takes nothing of what may be recorded each second.
+        let incoming =
+            isWork
+            ? info.telemetry.spans.context(traceparent: request.headers[.traceparent], tracestate: request.headers[.tracestate]) : nil
         let span = isWork ? info.telemetry.spans.begin("\(request.method) \(request.uri.path)", in: incoming) : nil
-        context.trace = span?.context ?? (isWork ? incoming : nil)
+        context.trace = span?.context ?? incoming
         var response: Response
         do {
             try refuseForeignOrigin(request)

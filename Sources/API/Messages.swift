@@ -145,9 +145,9 @@ struct MessageRoutes: Sendable {
     }
 
     private func show(_ request: Request, _ context: NodeRequestContext) throws -> Response {
-        let id = try context.parameter("id")
-        guard let accepted = try info.coordinator.history.message(id, namespace: try request.namespace()) else {
-            if let message = info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) }) {
+        let (id, namespace) = (try context.parameter("id"), try request.namespace())
+        guard let accepted = try info.coordinator.history.message(id, namespace: namespace) else {
+            if let message = info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) && $0.namespace == namespace }) {
                 return .json(["id": .string(message.id), "matched": [], "runs": [], "durable": false, "message": message.value])
             }
             throw Problem.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
@@ -165,7 +165,10 @@ extension MessageRoutes {
 
     private func explanation(_ id: String, _ namespace: Namespace) throws -> Value {
         let accepted = try info.coordinator.history.message(id, namespace: namespace)
-        guard let message = accepted?.message ?? info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) }) else {
+        guard
+            let message = accepted?.message
+                ?? info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) && $0.namespace == namespace })
+        else {
             throw Problem.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
         }
         let catalog = info.coordinator.loop.catalog

@@ -33,7 +33,10 @@ struct NodeRoutes: Sendable {
                 info.telemetry.spans.latestTraces(limit)
             }
         }
-        router.get("traces/{id}") { _, context in try trace(context) }
+        router.get("traces/{id}") { request, context in
+            let id = try context.parameter("id")
+            return try info.object(request) { try trace(id) }
+        }
     }
 
     func addRoot(to router: Router<NodeRequestContext>) {
@@ -64,13 +67,12 @@ struct NodeRoutes: Sendable {
         ]
     }
 
-    private func trace(_ context: NodeRequestContext) throws -> Response {
-        let id = try context.parameter("id")
+    private func trace(_ id: String) throws -> Value {
         let spans = info.telemetry.spans.trace(id)
         guard !spans.isEmpty else {
             throw Problem.notFound("no spans of trace '\(id.prefix(40))' are kept here; they may be too old, or were not sampled")
         }
-        return Response.json(["traceId": .string(id), "spans": .list(spans.map(\.value))])
+        return ["traceId": .string(id), "spans": .list(spans.map(\.value))]
     }
 
     // MARK: Events
@@ -83,8 +85,13 @@ struct NodeRoutes: Sendable {
         let wantsStream = request.headers[.accept]?.contains("text/event-stream") == true || parameters["follow"] == "true"
         guard wantsStream else {
             let limit = try request.limit()
-            let events = after.map { info.telemetry.events.events(after: $0, limit: limit) } ?? info.telemetry.events.latest(limit)
-            return info.list(events.map(\.value))
+            let filter = try lineFilter(request, Self.eventColumns)
+            let ring = info.telemetry.events
+            guard !filter.isEmpty else {
+                return info.list((after.map { ring.events(after: $0, limit: limit) } ?? ring.latest(limit)).map(\.value))
+            }
+            let kept = ring.events(after: after ?? 0).map(\.value).filter { LineFilter.keeps($0, filter) }
+            return info.list(Array(after == nil ? kept.suffix(limit) : kept.prefix(limit)))
         }
         guard let stream = info.telemetry.events.follow(after: after ?? info.telemetry.events.lastNumber) else {
             throw Problem.busy("too many streams of events are open")
@@ -115,7 +122,9 @@ struct NodeRoutes: Sendable {
             let last = ring.lastNumber
             let events = ring.events(after: seq)
             let kept = events.map(\.value).filter { LineFilter.keeps($0, filter) }
-            let lost = last > seq ? Int(last - seq) - events.count : 0
+            // Between two starts numbers jump by a block in which nothing happened.
+            let from = max(seq, ring.first - 1)
+            let lost = last > from ? Int(last - from) - events.count : 0
             return (Array(kept.suffix(limit)), max(0, lost) + max(0, kept.count - limit), max(last, events.last?.seq ?? 0))
         }
     }
@@ -161,8 +170,8 @@ struct NodeRoutes: Sendable {
     }
 
     private func recentMetrics(_ request: Request) throws -> Response {
-        let points = Int(request.uri.queryParameters["points"].map(String.init) ?? "60") ?? 0
-        guard (0...MetricsHistory.seconds).contains(points) else {
+        let text = request.uri.queryParameters["points"].map(String.init) ?? "60"
+        guard let points = Int(text), (0...MetricsHistory.seconds).contains(points) else {
             throw Problem.badRequest("invalid_points", "points is a number of seconds up to \(MetricsHistory.seconds)")
         }
         let history = info.telemetry.history

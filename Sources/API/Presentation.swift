@@ -18,8 +18,8 @@ enum Presentation {
             "id": .string(run.id.description), "namespace": .string(run.namespace.text), "workflow": .string(run.workflow),
             "version": run.version.map(Value.string), "definitionVersion": Value(run.definitionVersion),
             "state": .string(run.state.rawValue),
-            "messageId": .string(run.message.id), "rule": .string(run.rule), "input": brief ? nil : run.input,
-            "output": brief ? nil : run.output ?? .null,
+            "messageId": .string(run.message.id), "rule": .string(run.rule), "input": brief ? Value?.none : run.input,
+            "output": brief ? Value?.none : run.output ?? .null,
             "error": run.error?.value ?? .null, "createdAt": .string(run.createdAt.rfc3339), "endedAt": Value(run.endedAt?.rfc3339),
             "durationMs": run.endedAt.map { .int($0.duration(since: run.createdAt).milliseconds) } ?? .null,
             "retryOf": run.retryOf.map { .string($0.description) }, "traceId": run.trace.map { .string($0.traceID) },
@@ -65,9 +65,13 @@ enum Presentation {
         ])
     }
 
+    /// Ids are unique within a source and a namespace only.
+    static func key(_ message: Message) -> String { "\(message.namespace)/\(message.source)/\(message.id)" }
+
     static func message(_ accepted: AcceptedMessage) -> Value {
         .object([
-            "id": .string(accepted.message.id), "namespace": .string(accepted.message.namespace.text),
+            "rowKey": .string(key(accepted.message)), "id": .string(accepted.message.id),
+            "namespace": .string(accepted.message.namespace.text),
             "source": .string(accepted.message.source),
             "type": .string(accepted.message.type), "subject": accepted.message.subject.map(Value.string),
             "acceptedAt": .string(accepted.acceptedAt.rfc3339), "catalogVersion": Value(accepted.catalogVersion),

@@ -75,7 +75,8 @@ struct Pulse: Sendable {
     private func tasks(_ state: CoordinatorState) -> Value {
         var counts: [TaskState: Int] = [:]
         for open in state.runs.values.prefix(1000) { for task in open.run.tasks { counts[task.state, default: 0] += 1 } }
-        let rows = info.telemetry.history.rows(points: 60)
+        let rows = info.telemetry.history.rows(
+            points: 60, of: ["distric_task_attempt_duration_seconds", "distric_task_attempts_failed_total", "distric_task_queue_depth"])
         func row(_ name: String) -> MetricsHistory.Row? { rows.first { $0.name == name } }
         func milliseconds(_ seconds: Double?) -> Value { seconds.map { .double(($0 * 100_000).rounded() / 100) } ?? .null }
         let attempts = row("distric_task_attempt_duration_seconds")
@@ -89,7 +90,7 @@ struct Pulse: Sendable {
     }
 
     private func runs(_ state: CoordinatorState) -> Value {
-        let rows = info.telemetry.history.rows(points: 1)
+        let rows = info.telemetry.history.rows(points: 1, of: ["distric_runs_finished_total"])
         let failed = rows.filter { row in
             row.name == "distric_runs_finished_total" && row.labels.contains { $0.value == "failed" || $0.value == "timed_out" }
         }
@@ -107,7 +108,7 @@ struct Pulse: Sendable {
     }
 
     private var messages: Value {
-        let rate = info.telemetry.history.rows(points: 30)
+        let rate = info.telemetry.history.rows(points: 30, of: ["distric_messages_accepted_total"])
         let accepted = rate.first { $0.name == "distric_messages_accepted_total" }
         return [
             "accepted": Value(info.coordinator.loop.current.state.totals.accepted),
@@ -142,7 +143,8 @@ struct RuleRows: Sendable {
                 func rounded(_ number: Double) -> Value { .double((number * 10).rounded() / 10) }
                 rows.append(
                     .object([
-                        "id": .string("\(set.name)/\(rule.id)"), "set": .string(set.name), "rule": .string(rule.id),
+                        "rowKey": .string("\(set.namespace):\(set.name)/\(rule.id)"), "id": .string("\(set.name)/\(rule.id)"),
+                        "set": .string(set.name), "rule": .string(rule.id),
                         "namespace": .string(set.namespace.text), "priority": Value(rule.priority),
                         "state": .string(rule.isEnabled ? "live" : "disabled"), "evaluations": Value(entry.evaluations),
                         "hits": Value(entry.hits), "errors": Value(entry.errors), "hitPercent": rounded(share * 100),

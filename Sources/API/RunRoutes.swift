@@ -122,7 +122,8 @@ struct RunRoutes: Sendable {
                 status: .conflict, type: "conflict", title: "Conflict", detail: "run \(run.id) has ended as \(run.state.rawValue)")
         }
         let response = try await act(.cancel(run.id, reason: "cancelled by an operator"))
-        info.noteAction("run.cancelled", subject: run.id.description, "run \(run.id) of \(run.workflow) was cancelled by an operator")
+        info.noteAction(
+            "run.cancel_requested", subject: run.id.description, "run \(run.id) of \(run.workflow) was cancelled by an operator")
         return response
     }
 

@@ -20,6 +20,7 @@ struct RunRows: RowSource {
     }
 
     func id(of run: WorkflowRun) -> String { run.id.description }
+    func fingerprint(of run: WorkflowRun) -> UInt64? { run.revision }
     func present(_ run: WorkflowRun) -> Value { Presentation.run(run, withTasks: false, in: info) }
 
     func column(_ name: String, of run: WorkflowRun) -> Value {
@@ -61,18 +62,25 @@ struct TaskRows: RowSource {
     var version: UInt64? { info.coordinator.loop.current.state.applied.number }
 
     func rows(atLeast least: Int?) throws -> (rows: [Place], total: Int) {
-        // Every run has a task, so that as many runs as rows are wanted suffice.
-        let found = try OpenAndEnded(info: info).runs(atLeast: nil) { filter.keeps($0) }
+        // Every run that is kept has such a task, so that as many runs as rows are wanted suffice.
+        func count(_ run: WorkflowRun) -> Int {
+            guard filter.states != nil else { return filter.keeps(run) ? run.tasks.count : 0 }
+            return filter.keeps(run) ? run.tasks.count { filter.keeps(state: $0.state.rawValue) } : 0
+        }
+        let found = try OpenAndEnded(info: info).runs(atLeast: least, counting: count) {
+            filter.states == nil ? filter.keeps($0) : count($0) > 0
+        }
         var rows: [Place] = []
-        var total = 0
-        for run in found.rows {
+        for run in found.rows where least.map({ rows.count < $0 }) ?? true {
             for task in run.tasks.indices where filter.keeps(state: run.tasks[task].state.rawValue) {
-                total += 1
-                if least.map({ rows.count < $0 }) ?? true { rows.append(Place(run: run, task: task)) }
+                rows.append(Place(run: run, task: task))
             }
         }
-        return (rows, total)
+        return (rows, found.total)
     }
+
+    /// What a queued task waits for lies outside its run.
+    func fingerprint(of place: Place) -> UInt64? { place.record.state == .queued ? nil : place.run.revision }
 
     func id(of place: Place) -> String { "\(place.run.id).\(place.record.name)" }
     func present(_ place: Place) -> Value { Presentation.task(place.run, place.task, in: info) }
@@ -106,7 +114,10 @@ struct TaskRows: RowSource {
 struct OpenAndEnded {
     let info: NodeInfo
 
-    func runs(atLeast least: Int?, _ keeps: (WorkflowRun) -> Bool) throws -> (rows: [WorkflowRun], total: Int) {
+    /// - Parameter counting: what a run adds to the total.
+    func runs(
+        atLeast least: Int?, counting: (WorkflowRun) -> Int = { _ in 1 }, _ keeps: (WorkflowRun) -> Bool
+    ) throws -> (rows: [WorkflowRun], total: Int) {
         let open = info.coordinator.loop.current.state.runs
         var rows: [WorkflowRun] = []
         var total = 0
@@ -115,7 +126,7 @@ struct OpenAndEnded {
             var newest: [WorkflowRun] = []
             var bar: RunID?
             for held in open.values where keeps(held.run) {
-                total += 1
+                total += counting(held.run)
                 if let bar, held.run.id < bar { continue }
                 newest.append(held.run)
                 guard newest.count >= 2 * least else { continue }
@@ -126,10 +137,10 @@ struct OpenAndEnded {
             rows = newest.sorted { $1.id < $0.id }
         } else {
             rows = open.values.map(\.run).filter(keeps).sorted { $1.id < $0.id }
-            total = rows.count
+            total = rows.reduce(0) { $0 + counting($1) }
         }
         for case .run(let run) in try info.coordinator.history.recent(.run) where keeps(run) && open[run.id] == nil {
-            total += 1
+            total += counting(run)
             rows.append(run)
         }
         return (rows, total)
@@ -153,7 +164,8 @@ struct MessageRows: RowSource {
         return (rows, rows.count)
     }
 
-    func id(of row: AcceptedMessage) -> String { row.message.id }
+    func id(of row: AcceptedMessage) -> String { Presentation.key(row.message) }
+    func fingerprint(of row: AcceptedMessage) -> UInt64? { row.acceptedAt.milliseconds }
     func present(_ row: AcceptedMessage) -> Value { Presentation.message(row) }
 
     func column(_ name: String, of row: AcceptedMessage) -> Value {

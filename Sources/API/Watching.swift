@@ -8,13 +8,13 @@ import Synchronization
 import Text
 
 /// Streams of changes: a list's window or one thing, sent when it changed, twice a second at most. A stream never takes more than a
-/// two-hundredth of a core: what is dear to compute is computed more rarely.
+/// three-hundredth of a core: what is dear to compute is computed more rarely.
 struct Watching: Sendable {
     static let streamLimit = 256
     private static let interval = Duration.milliseconds(500)
     private static let leastInterval = Duration.milliseconds(100)
     private static let heartbeat = Duration.seconds(2)
-    private static let costShare: Int64 = 200
+    private static let costShare: Int64 = 300
 
     let info: NodeInfo
 
@@ -116,23 +116,23 @@ package final class Watchers: Sendable {
     }
 
     func enter() -> Bool {
-        let count: Int? = open.withLock { streams in
-            guard streams < Watching.streamLimit else { return nil }
+        let isIn = open.withLock { streams in
+            guard streams < Watching.streamLimit else { return false }
             streams += 1
-            return streams
+            gauge.set(streams)
+            return true
         }
-        if let count { gauge.set(count) } else { refused.increment() }
-        return count != nil
+        if !isIn { refused.increment() }
+        return isIn
     }
 
     func ticket() -> Ticket { Ticket(self) }
 
     fileprivate func leave() {
-        gauge.set(
-            open.withLock { streams in
-                streams -= 1
-                return streams
-            })
+        open.withLock { streams in
+            streams -= 1
+            gauge.set(streams)
+        }
     }
 }
 
@@ -140,6 +140,7 @@ package final class Watchers: Sendable {
 private final class Told: Sendable {
     private struct State {
         var rows: [String: [UInt8]] = [:]
+        var prints: [String: UInt64] = [:]
         var order: [String]?
         var counts = (-1, -1)
         var last: [UInt8]?
@@ -153,11 +154,19 @@ private final class Told: Sendable {
             let ids = page.rows.map(\.id)
             var changed: [Value] = []
             var next: [String: [UInt8]] = [:]
-            for (id, value) in page.rows {
+            var prints: [String: UInt64] = [:]
+            for row in page.rows {
+                prints[row.id] = row.fingerprint
+                if let print = row.fingerprint, state.prints[row.id] == print, let known = state.rows[row.id] {
+                    next[row.id] = known
+                    continue
+                }
+                let value = row.value()
                 let bytes = JSONWriter.bytes(value)
-                if state.rows[id] != bytes { changed.append(value) }
-                next[id] = bytes
+                if state.rows[row.id] != bytes { changed.append(value) }
+                next[row.id] = bytes
             }
+            state.prints = prints
             let isSameOrder = state.order == ids
             guard !changed.isEmpty || !isSameOrder || state.counts != (page.total, page.matched) else { return nil }
             state.rows = next
@@ -188,7 +197,7 @@ extension NodeInfo {
             let index = coordinator.loop.current.state.applied
             return .json(
                 [
-                    "items": .list(page.rows.map(\.value)), "total": Value(page.total), "matched": Value(page.matched),
+                    "items": .list(page.rows.map { $0.value() }), "total": Value(page.total), "matched": Value(page.matched),
                     "offset": Value(page.offset), "next": .null, "appliedIndex": Value(index.number),
                 ], headers: [.appliedIndex: index.description, .districLeader: node.text])
         }

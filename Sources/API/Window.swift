@@ -13,6 +13,8 @@ struct Window {
     var offset: Int
     var limit: Int
 
+    private static let offsetLimit = 1_000_000_000
+
     /// Nil when the request asks for none of it: such lists are paged by cursor.
     init?(_ request: Request) throws {
         let parameters = request.uri.queryParameters
@@ -28,7 +30,8 @@ struct Window {
         (offset, limit) = (0, try request.limit())
         guard let window else { return }
         let parts = window.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
-        guard parts.count == 2, let from = parts[0], let count = parts[1], from >= 0, (1...1000).contains(count) else {
+        guard parts.count == 2, let from = parts[0], let count = parts[1], (0...Self.offsetLimit).contains(from), (1...1000).contains(count)
+        else {
             throw Problem.badRequest("invalid_window", "window is offset:count, as 0:50, with a count of 1 to 1000")
         }
         (offset, limit) = (from, count)
@@ -45,11 +48,15 @@ protocol RowSource: Sendable {
     func column(_ name: String, of row: Row) -> Value
     func id(of row: Row) -> String
     func present(_ row: Row) -> Value
+    /// The same as long as `present` gives the same; nil when only presenting tells.
+    func fingerprint(of row: Row) -> UInt64?
     /// Changes when the rows may have; nil when that is not known.
     var version: UInt64? { get }
 }
 
 extension RowSource {
+    func fingerprint(of row: Row) -> UInt64? { nil }
+
     func text(of row: Row) -> String { columns.map { RowFilterText.plain(column($0, of: row)) }.joined(separator: " ") }
 
     /// The rows of a window.
@@ -68,7 +75,11 @@ extension RowSource {
         }
         if !window.order.keys.isEmpty { rows = sorted(rows, by: window.order) }
         let shown = rows.dropFirst(window.offset).prefix(window.limit)
-        return Page(offset: window.offset, total: total, matched: matched, rows: shown.map { (id(of: $0), present($0)) })
+        return Page(
+            offset: window.offset, total: total, matched: matched,
+            rows: shown.map { row in
+                Page.Row(id: id(of: row), fingerprint: fingerprint(of: row)) { present(row) }
+            })
     }
 
     private func sorted(_ rows: [Row], by order: RowOrder) -> [Row] {
@@ -104,7 +115,15 @@ struct Page {
     /// Rows of the list, and those that the filter keeps.
     var total: Int
     var matched: Int
-    var rows: [(id: String, value: Value)]
+    var rows: [Row]
+
+    /// Made into a value only when that is needed.
+    /// One row, made into a value only when that is needed.
+    struct Row {
+        var id: String
+        var fingerprint: UInt64?
+        var value: () -> Value
+    }
 }
 
 /// Rows that are made already: small lists.

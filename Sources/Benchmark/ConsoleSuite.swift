@@ -1,6 +1,8 @@
 import ArgumentParser
+import Cells
 import Foundation
 import Glibc
+import Operator
 import Primitives
 import Text
 
@@ -8,14 +10,14 @@ import Text
 struct ConsoleSuite: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "console", abstract: "First paint, key to paint, idle cost, bytes a frame, cost for the node, many consoles.",
-        discussion: "Cases: paint, keys, idle, frame, node, many. Without --case all of them.")
+        discussion: "Cases: paint, keys, idle, frame, node, many, layout. Without --case all of them.")
     @Option(name: .customLong("case"), help: "Only this case.") var only: String?
     @Flag(name: .long, help: "A JSON object a line.") var json = false
     @Option(name: .long, help: "Seconds that each observation lasts.") var seconds: Double = 10
     @Option(name: .long, help: "Open runs, each with one task.") var rows: Int = 10_000
 
     private var report: Report { Report(suite: "console", json: json) }
-    private static let cases = ["paint", "keys", "idle", "frame", "node", "many"]
+    private static let cases = ["paint", "keys", "idle", "frame", "node", "many", "layout"]
 
     @concurrent
     func run() async throws {
@@ -27,6 +29,7 @@ struct ConsoleSuite: AsyncParsableCommand {
             case "frame": try frame()
             case "node": try costForNode()
             case "many": try manyConsoles()
+            case "layout": layout()
             default: throw ValidationError("no case '\(name)': \(Self.cases.joined(separator: ", "))")
             }
         }
@@ -147,7 +150,8 @@ struct ConsoleSuite: AsyncParsableCommand {
             let console = try console(node, view: view)
             defer { console.stop() }
             guard console.wait(for: "LIVE", seconds: 10) != nil else { throw PseudoTerminal.Failed(what: "no data") }
-            let settled = LoadClient.now() + 3
+            // Rates over the last ten seconds come to rest.
+            let settled = LoadClient.now() + 15
             while LoadClient.now() < settled { console.read(waiting: 0.05) }
             let (bytes, cpu, began) = (console.bytes, cpuSeconds(of: console.process.processIdentifier), LoadClient.now())
             while LoadClient.now() - began < seconds { console.read(waiting: 0.1) }
@@ -237,6 +241,37 @@ struct ConsoleSuite: AsyncParsableCommand {
             report.figure(name, "p50", quantiles.at(0.5) * 1000, "ms")
             report.figure(name, "p99", quantiles.at(0.99) * 1000, "ms")
         }
+    }
+
+    /// A graph of 200 tasks drawn, a trace of 10,000 spans folded.
+    private func layout() {
+        var tasks: [(name: String, state: String, duration: Double, dependencies: [String])] = []
+        for place in 0..<200 {
+            let layer = place / 10 * 10
+            let before: [Int] = place < 10 ? [] : [place * 7 % layer, place - 10]
+            tasks.append(("task-\(place)", "succeeded", Double(place % 17), before.map { "task-\($0)" }))
+        }
+        let spans = (0..<10_000).map { Self.span($0) }
+        func time(_ name: String, _ work: () -> Int) {
+            var times: [Double] = []
+            for _ in 0..<20 {
+                let began = LoadClient.now()
+                precondition(work() > 0, "\(name) drew nothing")
+                times.append((LoadClient.now() - began) * 1000)
+            }
+            report.figure(name, "p50", Quantiles(times).at(0.5), "ms")
+            report.figure(name, "worst", Quantiles(times).at(1), "ms")
+        }
+        time("graph-200-tasks") { TaskGraph(tasks)?.drawn(theme: .plain, level: .braille, selected: nil).width ?? 0 }
+        time("trace-10000-spans") { SpanTree.rows(spans).count }
+    }
+
+    private static func span(_ number: Int) -> Value {
+        let start = ClusterTime(milliseconds: 1_790_000_000_000 + UInt64(number)).rfc3339
+        return .object([
+            "spanId": .string(String(number)), "parentId": .string(String(number / 4)), "name": .string("task \(number % 90)"),
+            "start": .string(start), "durationMs": Value(10_000 - number),
+        ])
     }
 
     /// Keeps terminals from filling up.

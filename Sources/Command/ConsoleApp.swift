@@ -34,6 +34,8 @@ final class ConsoleApp: LoopDelegate {
     private var lastFrame: Int64 = 0
     private var lastSecond: Int64 = -1
     private var wanted: [FeedRequest] = []
+    private var refusedEdits: Set<String> = []
+    private let editFolder = FileManager.default.temporaryDirectory.appending(path: "distric-edit-\(getpid())")
     private(set) var isFinished = false
     private var commands: AsyncStream<[String]>.Continuation?
     private var work: Task<Void, Never>?
@@ -128,7 +130,10 @@ final class ConsoleApp: LoopDelegate {
 
     private func takeInbox() {
         let (events, isOverfull) = inbox.take()
-        for event in events { perform(state.update(event)) }
+        for event in events {
+            if case .finished(let result) = event { noteEdit(result) }
+            perform(state.update(event))
+        }
         if !events.isEmpty { isDirty = true }
         if isOverfull {
             hub?.close()
@@ -148,6 +153,7 @@ final class ConsoleApp: LoopDelegate {
     private func finish() {
         guard !isFinished else { return }
         isFinished = true
+        if refusedEdits.isEmpty { try? FileManager.default.removeItem(at: editFolder) }
         hub?.close()
         commands?.finish()
         screen.close()
@@ -167,7 +173,7 @@ final class ConsoleApp: LoopDelegate {
                 }
             case .edit(let kind, let name, let namespace): edit(kind, name, namespace)
             case .copy(let text): screen.sendControl("\u{1B}]52;c;\(Data(text.utf8).base64EncodedString())\u{07}")
-            case .save(let name, let text): save(name, text)
+            case .save(let name): save(name, ConsoleSnapshot.file(name, state, theme: theme))
             case .theme(let name): choose(name)
             }
         }
@@ -250,13 +256,24 @@ final class ConsoleApp: LoopDelegate {
         }
     }
 
+    /// A text that the node refused is there again at the next edit; one that was applied is no longer needed.
+    private func noteEdit(_ result: CommandResult) {
+        guard result.arguments.count > 2, result.arguments[1] == "apply" else { return }
+        if result.code == 0, result.arguments[2].contains("/distric-edit-") {
+            refusedEdits.remove(result.arguments[2])
+            try? FileManager.default.removeItem(atPath: result.arguments[2])
+        } else {
+            refusedEdits.insert(result.arguments[2])
+        }
+    }
+
     private func openEditor(_ kind: String, _ name: String, _ text: String) {
         guard !isFinished else { return }
-        let folder = FileManager.default.temporaryDirectory.appending(path: "distric-edit-\(getpid())")
+        let folder = editFolder
         let file = folder.appending(path: "\(name.replacing("/", with: "-")).yaml")
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-            try Data(text.utf8).write(to: file)
+            if !refusedEdits.contains(file.path()) { try Data(text.utf8).write(to: file) }
         } catch {
             return state.say("cannot write \(file.path()): \(error.localizedDescription)", isProblem: true)
         }

@@ -70,11 +70,21 @@ struct ConsoleCommand: AsyncParsableCommand {
             ? lists the keys, : takes a view or any command, / filters, q leaves.
             """)
     @Option(name: .long, help: "URL of a node, or several with commas; without it a node is started in this process.") var connect: String?
+    @Option(name: .long, help: "A cluster by its name in contexts.toml; one that is protected is looked at read-only.") var context: String?
+    @Flag(name: .long, help: "Start a node in this process, though contexts.toml has a current context.") var embed = false
     @Flag(name: .long, help: "Keep the embedded node's data in a temporary folder that goes away with it.") var ephemeral = false
     @OptionGroup var options: ConsoleOptions
 
     @concurrent
     func run() async throws {
+        let found =
+            connect == nil && !ephemeral && !embed ? try ClusterContext.find(context, environment: Session.current.environment) : nil
+        if let found {
+            var running = ConsoleRunning(options: options, url: found.urls.joined(separator: ","), context: found.name, hasTour: false)
+            running.isProtected = found.isProtected
+            running.theme = found.theme
+            return try await running.run()
+        }
         var node: EmbeddedNode?
         if connect == nil { node = try await EmbeddedNode.start(data: nil, temporary: ephemeral, examples: false) }
         let url = connect ?? node?.url ?? ""
@@ -94,26 +104,30 @@ struct ConsoleRunning: Sendable {
     let url: String
     let context: String
     let hasTour: Bool
+    var isProtected = false
+    var theme: String?
 
     func run() async throws {
         var session = Session.current
         session.url = url
-        session.isReadOnly = options.readOnly
+        session.isReadOnly = options.readOnly || isProtected
         let environment = session.environment
-        let client = NodeClient(url: url, timeout: .seconds(10), isReadOnly: options.readOnly)
+        let client = NodeClient(url: url, timeout: .seconds(10), isReadOnly: session.isReadOnly)
         let runner = ProgramRunner()
         let themes = ThemeLibrary(environment: environment, program: OwnProgram.path ?? "")
         var settings = ConsoleState.Settings(url: client.url, context: context)
-        settings.isReadOnly = options.readOnly
+        settings.isReadOnly = session.isReadOnly
+        settings.isProtected = isProtected
         settings.commands = runner.index
         settings.hasTour = hasTour
         let isUTF8 = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty }.map {
             $0.uppercased().contains("UTF-8") || $0.uppercased().contains("UTF8")
         }
-        settings.glyphs = options.ascii || isUTF8 == false ? .ascii : .braille
+        // The console of Linux has blocks and no braille.
+        settings.glyphs = options.ascii || isUTF8 == false ? .ascii : environment["TERM"] == "linux" ? .block : .braille
         let (keymap, problem) = themes.keymap()
         settings.keymap = keymap
-        let name = options.theme ?? environment["DISTRIC_THEME"].flatMap { $0.isEmpty ? nil : $0 } ?? "distric-dark"
+        let name = options.theme ?? theme ?? environment["DISTRIC_THEME"].flatMap { $0.isEmpty ? nil : $0 } ?? "distric-dark"
         if options.once || options.snapshot != nil { return try await printOnce(settings, client, themes, name) }
         let isTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
         if options.linear || !isTerminal || environment["TERM"] ?? "dumb" == "dumb" {
@@ -150,9 +164,10 @@ struct ConsoleRunning: Sendable {
             throw CommandFailure(.usage, "no theme '\(name)'; there are \(themes.names.joined(separator: ", "))")
         }
         if let problem = found.problem { throw CommandFailure(.badData, problem.description) }
+        let theme = (Session.current.environment["NO_COLOR"] ?? "").isEmpty ? found.theme : found.theme.withoutColors
         let format = options.snapshot.flatMap { ConsoleSnapshot.Format(rawValue: $0.rawValue) } ?? (width > 0 ? .ansi : .txt)
         Session.current.out(
-            options.linear ? ConsoleSnapshot.linear(state) : ConsoleSnapshot.text(state, theme: found.theme, format: format))
+            options.linear ? ConsoleSnapshot.linear(state) : ConsoleSnapshot.text(state, theme: theme, format: format))
         if case .none(let reason) = state.freshness { throw CommandFailure(.unavailable, "no data: \(reason)") }
     }
 

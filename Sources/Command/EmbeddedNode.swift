@@ -67,7 +67,17 @@ final class EmbeddedNode: Sendable {
     func stop() async {
         RunningNodes.withdraw()
         await node.shutDown()
-        _ = try? await serving.value
+        // Whoever left the console is not kept waiting for a connection that lingers: all that was acknowledged is on disk.
+        let (serving, done) = (serving, AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1)))
+        Task {
+            _ = try? await serving.value
+            done.continuation.finish()
+        }
+        Task {
+            try? await Task.sleep(for: .seconds(8))
+            done.continuation.finish()
+        }
+        for await _ in done.stream {}
         if let temporary {
             try? FileManager.default.removeItem(atPath: temporary)
             try? FileManager.default.removeItem(atPath: temporary + ".log")

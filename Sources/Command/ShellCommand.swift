@@ -18,6 +18,7 @@ struct ShellCommand: AsyncParsableCommand {
             Tab completes commands, options and the names of runs, tasks, rules and messages. \\? lists what a shell has besides commands.
             """)
     @Option(name: .long, help: "URL of a node, or several with commas.") var connect: String?
+    @Option(name: .long, help: "A cluster by its name in contexts.toml; in one that is protected changes need --yes.") var context: String?
     @Option(name: .customShort("c"), help: "Run this command line and end; may be given several times.") var commands: [String] = []
     @Option(name: .customShort("f"), help: "Run the lines of this file and end.") var file: String?
     @Option(name: .customLong("on-error"), help: "In a batch: stop or continue.") var onError: OnError = .stop
@@ -28,9 +29,11 @@ struct ShellCommand: AsyncParsableCommand {
     @concurrent
     func run() async throws {
         var session = Session.current
-        session.url = RunningNodes.url(asked: connect)
+        let found = connect == nil ? try ClusterContext.find(context, environment: session.environment) : nil
+        session.url = found?.urls.joined(separator: ",") ?? RunningNodes.url(asked: connect)
         session.isReadOnly = readOnly
-        let shell = Shell(runner: ProgramRunner(), session: session, context: session.environment["DISTRIC_CONTEXT"] ?? "")
+        session.isProtected = found?.isProtected == true
+        let shell = Shell(runner: ProgramRunner(), session: session, context: found?.name ?? "")
         let policy = Shell.OnError(rawValue: onError.rawValue) ?? .stop
         var code: Int32
         if !commands.isEmpty || file != nil {

@@ -301,7 +301,8 @@ package struct Planner {
         }
         var run = WorkflowRun(
             id: UUIDv7(at: wall, using: &generator), definition: found.definition, definitionVersion: found.version, rule: old.rule,
-            message: old.message, params: old.params, timeout: old.deadline.map { $0.duration(since: old.createdAt) }, retriesLeft: 0,
+            message: old.message, params: old.params, timeout: catalog.timeout(ofRule: old.rule, workflow: old.workflow, in: old.namespace),
+            retriesLeft: 0,
             retryOf: old.id, trace: trace, now: wall)
         var context = context(found.definition)
         _ = run.handle(.start, &context)
@@ -375,7 +376,7 @@ package struct Planner {
         } catch {
             preconditionFailure("the leader's own digest: \(error)")
         }
-        if let batch, batch.bytes.count >= limits.entryBytes { closeEntry() }
+        if let batch, batch.byteCount >= limits.entryBytes { closeEntry() }
     }
 
     private mutating func closeEntry() {

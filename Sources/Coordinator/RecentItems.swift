@@ -34,7 +34,8 @@ struct RecentItems: Sendable {
     private static func key(_ item: HistoryItem) -> String {
         switch item {
         case .run(let run): run.id.description
-        case .message(let accepted): "\(accepted.message.namespace)/\(accepted.message.id)"
+        case .message(let accepted):
+            "\(accepted.message.namespace)/\(accepted.message.source)/\(accepted.message.id)/\(accepted.acceptedAt.milliseconds)"
         }
     }
 }

@@ -62,6 +62,8 @@ package final class RuleStatistics: Sendable {
         records.withLock { records in
             for key in records.keys {
                 guard var record = records[key] else { continue }
+                // The first hits of a rule came within the second before its first sample.
+                if record.evaluationsBySecond.isEmpty { (record.evaluationsBySecond, record.hitsBySecond) = ([0], [0]) }
                 record.evaluationsBySecond.append(record.entry.evaluations)
                 record.hitsBySecond.append(record.entry.hits)
                 if record.evaluationsBySecond.count > Self.seconds + 1 {

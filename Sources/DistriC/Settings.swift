@@ -122,7 +122,9 @@ package struct Settings: Sendable {
                 try set(setting.key, text: text, origin: .environment(setting.environmentName))
             }
         }
-        let tools: Set = ["DISTRIC_URL", "DISTRIC_CONFIG", "DISTRIC_CI", "DISTRIC_CONTEXT", "DISTRIC_SEEDS"]
+        let tools: Set = [
+            "DISTRIC_URL", "DISTRIC_CONFIG", "DISTRIC_CI", "DISTRIC_CONTEXT", "DISTRIC_SEEDS", "DISTRIC_THEME", "DISTRIC_WRITE_SCREENS",
+        ]
         for name in environment.keys.sorted() where name.hasPrefix("DISTRIC_") && !tools.contains(name) {
             guard !Self.all.contains(where: { $0.environmentName == name }) else { continue }
             let meant = suggestion(for: name, among: Self.all.map(\.environmentName)).map { "; did you mean \($0)?" } ?? ""

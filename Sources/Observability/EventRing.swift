@@ -44,12 +44,15 @@ package final class EventRing: Sendable {
     private let node: NodeID
     private let clock: any NodeClock
     private let state: Mutex<State>
+    /// The number that this process began with.
+    package let first: UInt64
     package let dropped = Counter()
 
     /// - Parameter first: the number of the first event; above every number that this node gave before.
     package init(node: NodeID, clock: any NodeClock, first: UInt64) {
         self.node = node
         self.clock = clock
+        self.first = max(1, first)
         state = Mutex(State(next: max(1, first)))
     }
 

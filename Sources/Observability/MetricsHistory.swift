@@ -79,9 +79,9 @@ package final class MetricsHistory: Sendable {
         }
     }
 
-    /// Every series by name, with at most `points` of its past.
-    package func rows(points: Int) -> [Row] {
-        let families = registry.snapshot
+    /// Every series by name, or those of some names, with at most `points` of its past.
+    package func rows(points: Int, of names: Set<String>? = nil) -> [Row] {
+        let families = registry.snapshot.filter { names?.contains($0.name) ?? true }
         let tracks = state.withLock { $0.tracks }
         return families.flatMap { family in
             family.series.enumerated().map { place, series in

@@ -30,6 +30,12 @@ package struct Telemetry: Sendable {
 
     package func logger(_ label: String) -> Logger { makeLogger(label) }
 
+    /// A warning, for rooms that otherwise have no need of a logger.
+    package func warn(_ label: String, _ text: String, _ facts: KeyValuePairs<String, String> = [:]) {
+        let metadata = facts.map { ($0.key, Logger.MetadataValue.string($0.value)) }
+        makeLogger(label).warning("\(text)", metadata: Logger.Metadata(metadata) { $1 })
+    }
+
     /// A telemetry that keeps its metrics and events and writes no log: for tests and tools.
     package static func quiet(node: NodeID, clock: any NodeClock = SystemClock()) -> Telemetry {
         Telemetry(

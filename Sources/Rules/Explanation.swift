@@ -77,8 +77,9 @@ extension Explanation.Part {
     package var value: Value {
         .object([
             "operation": .string(operation), "holds": .bool(holds), "field": field.map(Value.string), "expected": expected,
-            "actual": field == nil ? nil : actual ?? .null, "missing": field != nil && actual == nil ? .bool(true) : nil,
-            "parts": children.isEmpty ? nil : .list(children.map(\.value)),
+            "actual": field == nil ? Value?.none : actual ?? .null,
+            "missing": field != nil && actual == nil ? .bool(true) : Value?.none,
+            "parts": children.isEmpty ? Value?.none : .list(children.map(\.value)),
         ])
     }
 }
@@ -186,8 +187,15 @@ extension Predicate {
             case .cidr(_, let source): ("an address in \(shown(source))", "an address outside \(shown(source))")
             case .exists(let wanted): wanted ? ("present", "absent") : ("absent", "present")
             }
-        let words = isWanted ? positive.0 : positive.1
-        return ignoresCase && isWanted ? words + " (any case)" : words
+        let isList = if case .list? = found { !comparesWholeLists } else { false }
+        let (yes, no) = ignoresCase ? (positive.0 + " (any case)", positive.1 + " (any case)") : positive
+        guard isList else { return isWanted ? yes : no }
+        return switch (quantifier, isWanted) {
+        case (.any, true), (.none, false): "a list with an element that is \(yes)"
+        case (.any, false), (.none, true): "a list in which every element is \(no)"
+        case (.all, true): "a list in which every element is \(yes)"
+        case (.all, false): "a list with an element that is \(no)"
+        }
     }
 }
 

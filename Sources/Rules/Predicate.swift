@@ -50,7 +50,7 @@ package struct Predicate: Equatable, Sendable {
     }
 
     /// `equals [1, 2]` means the list itself.
-    private var comparesWholeLists: Bool {
+    var comparesWholeLists: Bool {
         switch test {
         case .equals(.list), .notEquals(.list): true
         default: false

@@ -43,29 +43,35 @@ package final class KeyReader {
         if (pasted?.count ?? 0) < Self.pasteLimit { pasted?.append(scalar) } else { droppedFromPastes += 1 }
     }
 
-    /// After ESC: the brackets of a paste, else the key itself. While a paste goes on, an empty `.paste` means "go on".
+    /// After ESC: the brackets of a paste; a sequence that nobody knows, swallowed whole; else the key itself. While a paste goes on, an
+    /// empty `.paste` means "go on".
     private func escape() -> Key? {
-        var seen: [wint_t] = []
-        for wanted in "[20".unicodeScalars {
-            guard let (code, character) = read() else { break }
-            guard code != KEY_CODE_YES else {
-                ungetch(Int32(bitPattern: character))
-                break
-            }
-            seen.append(character)
-            if character != wanted.value { break }
+        let here: Key = pasted == nil ? .escape : .paste("")
+        guard let (code, first) = read() else { return here }
+        guard code != KEY_CODE_YES, first == 0x5B || first == 0x4F else {
+            if code == KEY_CODE_YES { ungetch(Int32(bitPattern: first)) } else { pushedBack.append(first) }
+            return here
         }
-        if seen.count == 3, seen[2] == 48, let (_, mark) = read(), let (_, end) = read(), end == 126 {
-            if mark == 48 {
-                pasted = []
-                return .paste("")
-            }
+        var parameters = ""
+        while parameters.utf8.count < 32, let (code, next) = read() {
+            guard code != KEY_CODE_YES, let scalar = Unicode.Scalar(UInt32(next)) else { break }
+            parameters.unicodeScalars.append(scalar)
+            if first == 0x4F || (0x40...0x7E).contains(next) { break }
+        }
+        switch parameters {
+        case "200~":
+            pasted = []
+            return .paste("")
+        case "201~":
             let text = pasted ?? []
             pasted = nil
             return .paste(String(String.UnicodeScalarView(text)))
+        case "":
+            // Esc and then the character, as two keys.
+            pushedBack.append(first)
+            return here
+        default: return pasted == nil ? .unknown(27) : .paste("")
         }
-        pushedBack = seen + pushedBack
-        return pasted == nil ? .escape : .paste("")
     }
 
     private func special(_ code: Int32) -> Key? {

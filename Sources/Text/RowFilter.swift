@@ -3,7 +3,7 @@ package import Primitives
 /// Which rows of a list are wanted, as people type it. Terms stand beside each other, and all must hold:
 ///
 ///     word          the row's text has it (any case, unless the word has a capital)
-///     "two words"   the same with spaces
+///     "two words"   the same with spaces; \" is a quotation mark
 ///     /regex/       matches (RFC 9485 with anchors)
 ///     ~wrd          its letters come in this order
 ///     !term         the term does not hold
@@ -53,6 +53,11 @@ package struct RowFilter: Equatable, Sendable {
     private init() { (source, terms) = ("", []) }
 
     package var isEmpty: Bool { terms.isEmpty }
+
+    /// A text as one term.
+    package static func quoted(_ text: String) -> String {
+        "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+    }
 
     /// The columns that it speaks of.
     package var columns: [String] {
@@ -267,7 +272,10 @@ private struct FilterReader {
         position += 1
         var text = ""
         while let next = peek, next != "\"" {
-            text.append(next)
+            if next == "\\", position + 1 < characters.count, characters[position + 1] == "\"" || characters[position + 1] == "\\" {
+                position += 1
+            }
+            text.append(characters[position])
             position += 1
         }
         guard peek == "\"" else { throw Problem(message: "the quotation is not closed", offset: start) }

@@ -175,6 +175,7 @@ package final class TaskRunner: WorkerLink {
         let outcome = await journaledOutcome(assignment, log, signal)
         durations.observe(telemetry.clock.now.duration(since: began))
         telemetry.spans.end(span, error: outcome.problem, ["kind": .string(assignment.kind), "attempt": Value(assignment.attempt)])
+        if let problem = outcome.problem { note(assignment, problem) }
         logs.write(log.bytes, run: assignment.run, task: assignment.task, attempt: assignment.attempt)
         let report = result(assignment, outcome, since: wall)
         if Task.isCancelled, case .cancelled = outcome {
@@ -189,6 +190,16 @@ package final class TaskRunner: WorkerLink {
             state.usedSlots -= 1
         }
         self.report([report])
+    }
+
+    /// A line for an attempt that did not succeed; its trace leads to it.
+    private func note(_ assignment: TaskAssignment, _ problem: String) {
+        telemetry.warn(
+            "worker", "attempt failed: \(problem)",
+            [
+                "run": assignment.run.description, "task": assignment.task, "attempt": String(assignment.attempt), "kind": assignment.kind,
+                "traceId": assignment.trace?.traceID ?? "",
+            ])
     }
 
     private func journaledOutcome(_ assignment: TaskAssignment, _ log: AttemptLog, _ signal: AsyncStream<Void>) async -> AttemptOutcome {

@@ -168,6 +168,69 @@ struct HistoryStoreTests {
         #expect(second == [14, 13, 12, 11].map { HistoryItem.run(run($0)) })
     }
 
+    // MARK: Recent
+
+    /// The numbers of the recent runs, as they come.
+    private func recent(_ store: HistoryStore) throws -> [UInt64] {
+        try store.recent(.run).compactMap { item -> UInt64? in
+            if case .run(let run) = item { return run.id.low }
+            return nil
+        }
+    }
+
+    private func falling(from last: UInt64, to first: UInt64) -> [UInt64] { (first...last).reversed() }
+
+    @Test func `the recent ones come newest first, in memory and after the store is opened again`() throws {
+        let first = try open()
+        for number in UInt64(1)...6 {
+            try first.append([.message(accepted(number)), .run(run(number))], index: LogIndex(number), time: time(number))
+        }
+        let runs = falling(from: 6, to: 1).map { HistoryItem.run(run($0)) }
+        let messages = falling(from: 6, to: 1).map { HistoryItem.message(accepted($0)) }
+        for _ in 0..<2 {
+            #expect(try first.recent(.run) == runs)
+            #expect(try first.recent(.message) == messages)
+            try first.flush()
+        }
+        first.close()
+        let second = try open()
+        defer { second.close() }
+        #expect(try second.recent(.run) == runs)
+        let (newRun, newMessage) = (HistoryItem.run(run(7)), HistoryItem.message(accepted(7)))
+        try second.append([newRun, newMessage], index: LogIndex(7), time: time(7))
+        #expect(try second.recent(.run) == [newRun] + runs)
+        #expect(try second.recent(.message) == [newMessage] + messages)
+    }
+
+    @Test func `what came before anybody asked is over what the disk had, each once`() throws {
+        let first = try open(segmentBytes: 2000)
+        try append(1...30, to: first)
+        first.close()
+        let second = try open(segmentBytes: 2000)
+        defer { second.close() }
+        try append(31...40, to: second)
+        try second.append([.run(run(41))], index: LogIndex(41), time: time(41))
+        #expect(try recent(second) == falling(from: 41, to: 1))
+        try append(40...42, to: second)
+        #expect(try recent(second) == falling(from: 42, to: 1))
+        let numbers = try listed(second)
+        #expect(numbers == falling(from: 42, to: 1))
+    }
+
+    @Test func `so many recent ones are kept, in memory as on disk`() throws {
+        let limit = UInt64(HistoryStore.recentLimit)
+        let first = try open()
+        let items = falling(from: limit + 5, to: 1).reversed().map { HistoryItem.run(run($0)) }
+        try first.append(items, index: LogIndex(1), time: time(1))
+        #expect(try recent(first) == falling(from: limit + 5, to: 6))
+        first.close()
+        let second = try open()
+        defer { second.close() }
+        #expect(try recent(second) == falling(from: limit + 5, to: 6))
+        try second.append([.run(run(limit + 6))], index: LogIndex(2), time: time(2))
+        #expect(try recent(second) == falling(from: limit + 6, to: 7))
+    }
+
     // MARK: Files
 
     @Test func `a full file is closed with its index, and nothing is lost`() throws {

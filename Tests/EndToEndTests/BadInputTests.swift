@@ -136,6 +136,11 @@ struct BadInputTests {
         ("GET", "/api/v1/runs?namespace=A%20B", 400), ("GET", "/api/v1/traces/%00", 404), ("DELETE", "/api/v1/rules/nope", 404),
         ("GET", "/api/v1/events?after=-1", 400), ("POST", "/api/v1/runs/00000000-0000-0000-0000-000000000000:cancel", 404),
         ("POST", "/api/v1/rules", 400), ("POST", "/api/v1/workflows:validate", 400),
+        ("POST", "/api/v1/runs/00000000-0000-0000-0000-000000000000:retry", 404), ("POST", "/api/v1/runs/%ff:retry", 400),
+        ("GET", "/api/v1/messages/a%2Fb/why", 404), ("GET", "/api/v1/messages/%zz/why", 400), ("GET", "/api/v1/tasks/x/why", 400),
+        ("GET", "/api/v1/runs?window=-1:5", 400), ("GET", "/api/v1/runs?filter=%ff&sort=%00", 400),
+        ("GET", "/api/v1/logs?level=loud", 400), ("GET", "/api/v1/metrics/recent?points=-1", 400),
+        ("GET", "/api/v1/traces/%00?watch=true", 404),
     ]
 
     @Test func `wrong ids, paths, limits and cursors are problems, and never a crash`() throws {

@@ -88,7 +88,8 @@ struct CrashTests {
         try heldTasksRanAtMostOnce(effects, seed)
         // What is held can be resolved, and the run then ends.
         let unknown = try await node.client.get("/api/v1/tasks", [("status", "unknown"), ("limit", "500")])["items"]?.list ?? []
-        #expect(unknown.count == held, "seed \(seed)")
+        // A run may be held whose message was committed and whose acknowledgement the crash swallowed.
+        #expect(unknown.count >= held, "seed \(seed)")
         for task in unknown {
             let id = try #require(task["id"]?.string)
             _ = try await node.client.post("/api/v1/tasks/\(id):resolve", body: ["as": "succeeded"])

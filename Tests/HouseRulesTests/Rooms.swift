@@ -37,7 +37,7 @@ let allowedImports: [String: Set<String>] = [
         + system,
     "Benchmark": [
         "Primitives", "Text", "Wire", "Storage", "Observability", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC",
-        "ArgumentParser", "CTerminal",
+        "ArgumentParser", "Cells", "CTerminal", "Operator",
     ] + system,
 ]
 

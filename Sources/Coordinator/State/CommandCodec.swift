@@ -66,20 +66,31 @@ package enum CommandCodec {
         return digest
     }
 
+    /// What a reader of a command needs at least.
+    private static func level(of command: Command) -> UInt16 { if case .start = command { 2 } else { 1 } }
+
     /// An entry that is being filled.
     package struct CommandBatch: Sendable {
-        private var writer = TLVWriter(reserving: 4096)
+        private var fields = TLVWriter(reserving: 4096)
+        private let time: ClusterTime
+        private var level: UInt16 = 1
         package private(set) var count = 0
 
-        package init(time: ClusterTime) {
-            LogEnvelope(featureLevel: featureLevel, time: time, namespace: "", kind: batchKind).encode(into: &writer)
-        }
+        package init(time: ClusterTime) { self.time = time }
 
-        package var bytes: [UInt8] { writer.bytes }
+        package var byteCount: Int { fields.bytes.count }
+
+        /// The whole entry; it asks no more of its reader than what is in it.
+        package var bytes: [UInt8] {
+            var head = TLVWriter(reserving: 32)
+            LogEnvelope(featureLevel: level, time: time, namespace: "", kind: batchKind).encode(into: &head)
+            return head.bytes + fields.bytes
+        }
 
         package mutating func append(_ command: Command) {
             count += 1
-            writer.message(1) { writer in
+            level = max(level, CommandCodec.level(of: command))
+            fields.message(1) { writer in
                 writer.string(1, command.namespace)
                 writer.u16(2, command.kind)
                 writer.message(3) { command.encode(into: &$0) }

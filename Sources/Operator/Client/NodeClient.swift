@@ -33,12 +33,13 @@ package struct NodeClient: Sendable {
     package let timeout: Duration
     /// Refuses whatever would change something, before it is sent.
     package let isReadOnly: Bool
+    private let refusal: String?
     private let client: HTTPClient
 
     package var url: String { targets.current }
 
     /// - Parameter url: one URL, or several separated by commas: when one cannot be reached the next is tried.
-    package init(url: String, timeout: Duration, isReadOnly: Bool = false) {
+    package init(url: String, timeout: Duration, isReadOnly: Bool = false, refusal: String? = nil) {
         let urls = url.split(separator: ",").map { part -> String in
             let text = part.trimmingCharacters(in: .whitespaces)
             let whole = text.contains("://") ? text : "http://\(text)"
@@ -47,6 +48,7 @@ package struct NodeClient: Sendable {
         targets = Targets(urls.isEmpty ? ["http://127.0.0.1:8080"] : urls)
         self.timeout = timeout
         self.isReadOnly = isReadOnly
+        self.refusal = refusal
         client = Self.sharedClient
     }
 
@@ -80,7 +82,9 @@ package struct NodeClient: Sendable {
         _ method: String, _ path: String, _ query: [(String, String?)] = [], body: [UInt8]? = nil, type: String = "application/json"
     ) async throws -> Answer {
         guard !path.contains("//"), !path.hasSuffix("/") else { throw CommandFailure(.usage, "an id or a name is empty") }
-        guard !isReadOnly || method == "GET" else { throw CommandFailure(.denied, "read-only: \(method) \(path) was not sent") }
+        guard !isReadOnly || method == "GET" else {
+            throw CommandFailure(.denied, "read-only: \(method) \(path) was not sent\(refusal.map { "; \($0)" } ?? "")")
+        }
         for attempt in 1... {
             let url = url
             do {

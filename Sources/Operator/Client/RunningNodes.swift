@@ -33,6 +33,9 @@ package enum RunningNodes {
 
     /// Files of processes that are gone are swept up.
     private static func newest() -> String? {
+        // In a folder that somebody else could write, anybody could leave an address.
+        var about = stat()
+        guard stat(folder.path(), &about) == 0, about.st_uid == getuid(), about.st_mode & 0o022 == 0 else { return nil }
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path()) else { return nil }
         var best: (date: Date, url: String)?
         for name in names where name.hasSuffix(".json") {

@@ -19,6 +19,12 @@ package struct CommonOptions: ParsableArguments {
     @Option(name: [.customShort("n"), .long], help: "Namespace (default: all of them in lists, 'default' elsewhere).")
     package var namespace: String?
 
+    @Option(name: .long, help: "A cluster by its name in contexts.toml (default: $DISTRIC_CONTEXT, then the file's current one).")
+    package var context: String?
+
+    @Flag(name: .long, help: "Change things on a protected context.")
+    package var yes = false
+
     package init() {}
 
     package func validate() throws {
@@ -30,9 +36,19 @@ package struct CommonOptions: ParsableArguments {
         }
     }
 
+    /// Throws when a context is asked for that there is not.
     var client: NodeClient {
-        NodeClient(
-            url: RunningNodes.url(asked: connect), timeout: Duration(text: timeout) ?? .seconds(10), isReadOnly: Session.current.isReadOnly)
+        get throws {
+            let session = Session.current
+            let isNamed = connect != nil || session.url != nil && context == nil
+            let found = isNamed ? nil : try ClusterContext.find(context, environment: session.environment)
+            let isProtected = found?.isProtected ?? session.isProtected
+            return NodeClient(
+                url: found?.urls.joined(separator: ",") ?? RunningNodes.url(asked: connect),
+                timeout: Duration(text: timeout) ?? .seconds(10),
+                isReadOnly: session.isReadOnly || isProtected && !yes,
+                refusal: isProtected && !session.isReadOnly ? "the context is protected; --yes changes things there all the same" : nil)
+        }
     }
 
     var rendering: Rendering { Rendering(format: output, width: Session.current.width, isExpanded: Session.current.isExpanded) }
@@ -52,7 +68,7 @@ struct FilterOptions: ParsableArguments {
     @Option(name: .long, help: "Only rows that match: words, /regex/, ~fuzzy, !not, column>5, state:failed, name~^w-.")
     var filter: String?
 
-    @Option(name: .long, help: "Order by one or two columns, '-' for descending: state,-created.")
+    @Option(name: .long, parsing: .unconditional, help: "Order by one or two columns, '-' for descending: state,-created.")
     var sort: String?
 
     /// With a filter or an order a list is a window of what is open and what ended lately.

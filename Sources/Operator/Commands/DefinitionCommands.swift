@@ -65,7 +65,7 @@ enum DefinitionActions {
 
     private static func send(_ documents: [SourceDocument], _ common: CommonOptions, _ path: String) async throws -> Value {
         let body = Value.list(documents.map(\.value))
-        let client = common.client
+        let client = try common.client
         let answer = try await client.send("POST", path, [common.space], body: JSONWriter.bytes(body))
         guard answer.status == 422, let errors = answer.value["errors"]?.list else { return try await client.checked(answer) }
         let lines = errors.map { error -> String in
@@ -90,7 +90,7 @@ enum DefinitionActions {
     }
 
     static func delete(_ name: String, _ common: CommonOptions, path: String) async throws {
-        let client = common.client
+        let client = try common.client
         let answer = try await client.send("DELETE", "/api/v1/\(path)/\(NodeClient.escaped(name))", [common.space])
         let value = try await client.checked(answer)
         Session.current.out("\(name) removed; catalog version \(Column.plain(value["catalogVersion"] ?? .null)) is in force\n")

@@ -25,7 +25,7 @@ package struct Messages: AsyncParsableCommand {
                 [
                     Column("ACCEPTED", "acceptedAt"), Column("ID", "id"), Column("TYPE", "type"), Column("SOURCE", "source", wide: true),
                     Column("MATCHED", "matched"), Column("RUNS", "runs"),
-                ], empty: "no message was accepted yet")
+                ], empty: filter.filter == nil ? "no message was accepted yet" : "nothing matches")
             list.note(answer)
         }
     }
@@ -82,7 +82,7 @@ package struct Messages: AsyncParsableCommand {
         func run() async throws {
             let lines = try MessageLines.read(file)
             guard !lines.isEmpty else { throw CommandFailure(.badData, "\(file): no message in it") }
-            var submission = Submission(client: common.client, namespace: common.namespace, total: lines.count, file: file)
+            var submission = Submission(client: try common.client, namespace: common.namespace, total: lines.count, file: file)
             do {
                 try await submission.run(lines, rate: rate)
             } catch let failure as CommandFailure {

@@ -221,7 +221,7 @@ package struct Metrics: AsyncParsableCommand {
 
     @concurrent
     package func run() async throws {
-        let client = common.client
+        let client = try common.client
         let answer = try await client.send("GET", "/metrics")
         _ = try await client.checked(answer)
         let lines = String(decoding: answer.bytes, as: UTF8.self).split(separator: "\n")

@@ -31,7 +31,7 @@ package struct Runs: AsyncParsableCommand {
                     Column("ID", "id"), Column("WORKFLOW", "workflow"), Column("STATE", "state"), Column("TASKS") { RunText.tasks($0) },
                     Column("CREATED", "createdAt"), Column("MS", "durationMs"), Column("RULE", "rule", wide: true),
                     Column("MESSAGE", "messageId", wide: true), Column("ERROR", "error", "message"),
-                ], empty: "no run\(state.map { " in state \($0)" } ?? " yet")")
+                ], empty: filter.filter == nil ? "no run\(state.map { " in state \($0)" } ?? " yet")" : "nothing matches")
             list.note(answer)
         }
     }
@@ -177,7 +177,9 @@ package struct Tasks: AsyncParsableCommand {
             let answer = try await common.client.get(
                 "/api/v1/tasks", filter.query(list) + [common.space, ("status", state), ("workflow", workflow)])
             let columns = [Column("ID", "id"), Column("WORKFLOW", "workflow")] + RunText.taskColumns.dropFirst()
-            common.print(answer["items"]?.list ?? [], columns, empty: "no task\(state.map { " in state \($0)" } ?? " yet")")
+            common.print(
+                answer["items"]?.list ?? [], columns,
+                empty: filter.filter == nil ? "no task\(state.map { " in state \($0)" } ?? " yet")" : "nothing matches")
             list.note(answer)
         }
     }
@@ -211,7 +213,7 @@ package struct Tasks: AsyncParsableCommand {
 
         @concurrent
         func run() async throws {
-            let client = common.client
+            let client = try common.client
             var number = attempt
             if number == nil { number = Int(try await client.get("/api/v1/tasks/\(NodeClient.escaped(id))")["attempt"]?.int ?? 1) }
             let answer = try await client.send("GET", "/api/v1/tasks/\(NodeClient.escaped(id))/attempts/\(max(1, number ?? 1))/log")

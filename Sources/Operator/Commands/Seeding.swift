@@ -16,7 +16,7 @@ package enum Seeding {
         }
         guard let file else { return }
         let lines = try MessageLines.read(file)
-        var submission = Submission(client: common.client, namespace: nil, total: lines.count, file: file)
+        var submission = Submission(client: try common.client, namespace: nil, total: lines.count, file: file)
         try await submission.run(lines, rate: 0)
         Session.current.out(submission.sentence + "\n")
     }

@@ -131,35 +131,40 @@ package struct CommandIndex: Equatable, Sendable {
 package enum ShellWords {
     package struct Unclosed: Error, Equatable { package let quote: Character }
 
-    /// Splits at spaces; quotes and backslashes as in sh.
+    /// Splits at spaces; quotes and backslashes as in sh. Scalar by scalar: to a shell a quote is a quote, whatever mark follows it.
     package static func split(_ line: String) throws(Unclosed) -> [String] {
         var words: [String] = []
-        var word: String?
-        var quote: Character?
-        var rest = line[...]
-        while let character = rest.popFirst() {
-            switch (character, quote) {
-            case ("\\", nil): if let next = rest.popFirst() { word = (word ?? "") + String(next) }
+        var word: String.UnicodeScalarView?
+        var quote: Unicode.Scalar?
+        var rest = line.unicodeScalars[...]
+        func with(_ scalar: Unicode.Scalar) -> String.UnicodeScalarView {
+            var longer = word ?? String.UnicodeScalarView()
+            longer.append(scalar)
+            return longer
+        }
+        while let scalar = rest.popFirst() {
+            switch (scalar, quote) {
+            case ("\\", nil): if let next = rest.popFirst() { word = with(next) }
             case ("\\", "\""?):
                 if let next = rest.first, next == "\"" || next == "\\" {
                     rest = rest.dropFirst()
-                    word = (word ?? "") + String(next)
+                    word = with(next)
                 } else {
-                    word = (word ?? "") + "\\"
+                    word = with(scalar)
                 }
             case ("\"", nil), ("'", nil):
-                quote = character
-                word = word ?? ""
+                quote = scalar
+                word = word ?? String.UnicodeScalarView()
             case (let mark, let open?) where mark == open: quote = nil
-            case (_, .some): word = (word ?? "") + String(character)
-            case (_, nil) where character.isWhitespace:
-                if let done = word { words.append(done) }
+            case (_, .some): word = with(scalar)
+            case (_, nil) where scalar.properties.isWhitespace:
+                if let done = word { words.append(String(done)) }
                 word = nil
-            case (_, nil): word = (word ?? "") + String(character)
+            case (_, nil): word = with(scalar)
             }
         }
-        if let quote { throw Unclosed(quote: quote) }
-        if let word { words.append(word) }
+        if let quote { throw Unclosed(quote: Character(quote)) }
+        if let word { words.append(String(word)) }
         return words
     }
 
@@ -170,6 +175,12 @@ package enum ShellWords {
             && word.unicodeScalars.allSatisfy { scalar in
                 scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || "-_./:=,@%+".unicodeScalars.contains(scalar)
             }
-        return isPlain ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+        if isPlain { return word }
+        var out = "'".unicodeScalars
+        for scalar in word.unicodeScalars {
+            if scalar == "'" { out.append(contentsOf: "'\\''".unicodeScalars) } else { out.append(scalar) }
+        }
+        out.append("'")
+        return String(out)
     }
 }

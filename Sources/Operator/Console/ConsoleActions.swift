@@ -56,8 +56,7 @@ extension ConsoleState {
     }
 
     private mutating func start(_ commands: [[String]]) -> [ConsoleEffect] {
-        pendingResults = []
-        expectedResults = commands.count
+        batches.append(commands.count)
         return commands.map { .run($0) }
     }
 
@@ -103,10 +102,13 @@ extension ConsoleState {
     }
 
     mutating func finished(_ result: CommandResult) -> [ConsoleEffect] {
+        // Commands run one after the other, so that results come batch by batch.
         pendingResults.append(result)
-        guard pendingResults.count >= expectedResults else { return [] }
+        let wanted = batches.first ?? 1
+        guard pendingResults.count >= wanted else { return [] }
+        if !batches.isEmpty { batches.removeFirst() }
         let results = pendingResults
-        (pendingResults, expectedResults) = ([], 0)
+        pendingResults = []
         if results.count == 1 { return tell(results[0]) }
         let failed = results.filter { $0.code != 0 }.count
         var lines: [Line] = []
@@ -123,12 +125,14 @@ extension ConsoleState {
     private mutating func tell(_ result: CommandResult) -> [ConsoleEffect] {
         let command = Self.shown(result.arguments)
         let text = result.out.trimmed
-        if result.code == 0, text.count < 240, text.split(separator: "\n").count <= 3 {
-            say(text.isEmpty ? "done: \(command)" : text.replacing("\n", with: "; "))
+        let isApply = result.arguments.dropFirst().first == "apply"
+        if result.code == 0, text.count < 240, !text.contains("\n") || isApply && text.split(separator: "\n").count <= 3 {
+            say(text.isEmpty ? "done: \(command)" : "\(text.replacing("\n", with: "; "))   (\(command))")
             return []
         }
         if result.code != 0, text.isEmpty, !result.problem.trimmed.contains("\n") {
-            say(result.problem.trimmed.replacing("distric: ", with: ""), isProblem: true)
+            let problem = result.problem.trimmed.replacing("distric: ", with: "")
+            say(problem.isEmpty ? "it ended with \(result.code): \(command)" : problem, isProblem: true)
             return []
         }
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(20_000).map { Line(Words.expanded(String($0))) }
@@ -176,6 +180,7 @@ extension ConsoleState {
     }
 
     mutating func resolve() {
+        if let refusal = refusesChange("resolving a task") { return say(refusal, isProblem: true) }
         let row = place.view == .task ? value ?? .null : selectedRow ?? .null
         guard let id = row["id"]?.string, row["task"] != nil else { return say("no task is selected") }
         guard row["state"]?.string == "unknown" else {
@@ -210,7 +215,7 @@ extension ConsoleState {
     }
 
     mutating func copy() -> [ConsoleEffect] {
-        let text = selectedRow.map { id(of: $0) } ?? place.subject
+        let text = selectedRow.map { Words.plain($0[spec.idKey]) } ?? place.subject
         guard !text.isEmpty else {
             say("nothing is selected")
             return []
@@ -220,9 +225,8 @@ extension ConsoleState {
     }
 
     mutating func save() -> [ConsoleEffect] {
-        let text = draw(theme: .plain).plain
         let name = "distric-\(place.view.rawValue)-\(Words.clock(.string(now.rfc3339)).replacing(":", with: "")).txt"
-        return [.save(name: name, text: text)]
+        return [.save(name)]
     }
 }
 

@@ -16,13 +16,12 @@ extension ConsoleState {
         case .backspace:
             if prompt.text.isEmpty { return leave(prompt) }
             if prompt.cursor > 0 {
-                prompt.text.remove(at: prompt.text.index(prompt.text.startIndex, offsetBy: prompt.cursor - 1))
-                prompt.cursor -= 1
+                prompt.text = String(prompt.text.prefix(prompt.cursor - 1) + prompt.text.dropFirst(prompt.cursor))
+                prompt.cursor = min(prompt.cursor - 1, prompt.text.count)
             }
         case .delete:
-            if prompt.cursor < prompt.text.count {
-                prompt.text.remove(at: prompt.text.index(prompt.text.startIndex, offsetBy: prompt.cursor))
-            }
+            prompt.text = String(prompt.text.prefix(prompt.cursor) + prompt.text.dropFirst(prompt.cursor + 1))
+            prompt.cursor = min(prompt.cursor, prompt.text.count)
         case .left, .control("b"): prompt.cursor = max(0, prompt.cursor - 1)
         case .right, .control("f"):
             if prompt.cursor == prompt.text.count { accept(&prompt) } else { prompt.cursor += 1 }
@@ -43,10 +42,12 @@ extension ConsoleState {
     }
 
     private func insert(_ text: String, _ prompt: inout Prompt) {
-        let room = max(0, Self.promptLimit - prompt.text.count)
-        let text = text.prefix(room)
-        prompt.text.insert(contentsOf: text, at: prompt.text.index(prompt.text.startIndex, offsetBy: prompt.cursor))
-        prompt.cursor += text.count
+        let room = max(0, Self.promptLimit - prompt.text.unicodeScalars.count)
+        let text = String(String.UnicodeScalarView(text.unicodeScalars.prefix(room)))
+        // What is typed may join the character before it: a mark, the second half of a flag.
+        let head = prompt.text.prefix(prompt.cursor) + text
+        prompt.text = String(head + prompt.text.dropFirst(prompt.cursor))
+        prompt.cursor = min(head.count, prompt.text.count)
         prompt.problem = nil
     }
 
@@ -55,8 +56,8 @@ extension ConsoleState {
         let tail = prompt.text.dropFirst(prompt.cursor)
         while head.last == " " { head.removeLast() }
         while let last = head.last, last != " " { head.removeLast() }
-        prompt.cursor = head.count
         prompt.text = String(head) + tail
+        prompt.cursor = min(head.count, prompt.text.count)
     }
 
     private mutating func leave(_ prompt: Prompt) -> [ConsoleEffect] {
@@ -100,7 +101,7 @@ extension ConsoleState {
 
     // MARK: The palette
 
-    private static let words = ["quit", "theme", "sort", "filter"]
+    private static let words = ["quit", "theme", "sort", "filter", "save"]
 
     /// What the palette offers: views first, then every command, then live names.
     func paletteCompletions(_ line: String) -> [CommandIndex.Completion] {
@@ -198,6 +199,13 @@ extension ConsoleState {
             place.order = order
             (place.row, place.top, place.selectedID) = (0, 0, nil)
             return []
+        case "save":
+            let name = rest.first ?? "distric-\(place.view.rawValue).txt"
+            guard [".txt", ".ansi", ".json", ".csv"].contains(where: { name.hasSuffix($0) }) else {
+                say("save takes a file that ends in .txt, .ansi, .json or .csv", isProblem: true)
+                return []
+            }
+            return [.save(name)]
         case "filter":
             place.filter = rest.joined(separator: " ")
             (place.row, place.top, place.selectedID) = (0, 0, nil)
@@ -207,14 +215,13 @@ extension ConsoleState {
             return []
         default: break
         }
-        let known = settings.commands.root.children.map(\.name)
+        let known = settings.commands.root.children.map(\.name) + (settings.commands.root.children.isEmpty ? [] : ["help"])
         guard known.isEmpty || known.contains(first) else {
             let meant = suggestion(for: first, among: View.top.map(\.rawValue) + known + Self.words)
             say("no view or command '\(first)'\(meant.map { "; did you mean '\($0)'?" } ?? "; ? lists the keys")", isProblem: true)
             return []
         }
-        pendingResults = []
-        expectedResults = 1
+        batches.append(1)
         return [.run([first] + rest)]
     }
 }

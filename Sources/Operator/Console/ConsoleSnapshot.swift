@@ -27,6 +27,22 @@ package enum ConsoleSnapshot {
         }
     }
 
+    /// The view in the format that a file's ending names; text when it names none.
+    package static func file(_ name: String, _ state: ConsoleState, theme: Theme) -> String {
+        if name.hasSuffix(".csv") { return csv(state) }
+        let format = Format.allCases.first { name.hasSuffix(".\($0.rawValue)") } ?? .txt
+        return text(state, theme: theme, format: format)
+    }
+
+    private static func csv(_ state: ConsoleState) -> String {
+        let rows = state.rows
+        let columns = state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }.map { column in
+            Column(column.title) { column.key.isEmpty ? "" : column.state?($0) ?? column.text($0, state.now) }
+        }
+        let shown = columns.isEmpty ? [Column("TIME", "time"), Column("TEXT") { RowText.plain($0) }] : columns
+        return Rendering(format: .csv).rows((0..<min(rows.count, FeedData.lineLimit)).compactMap { rows.at($0) }, shown)
+    }
+
     /// What is shown as data: the lines, and the values behind them.
     private static func value(_ state: ConsoleState, _ surface: Surface) -> Value {
         let rows = state.rows

@@ -1,5 +1,6 @@
 package import Cells
 package import Primitives
+import Synchronization
 import Text
 
 /// What happens to the console.
@@ -42,7 +43,8 @@ package enum ConsoleEffect: Equatable, Sendable {
     /// Fetch a definition, open it in `$EDITOR`, and come back with `.edited`.
     case edit(kind: String, name: String, namespace: String)
     case copy(String)
-    case save(name: String, text: String)
+    /// The view as it is, in the format that the file's ending names.
+    case save(String)
     case theme(String)
 }
 
@@ -114,10 +116,12 @@ package struct ConsoleState: Equatable, Sendable {
     package var toast: (text: String, isProblem: Bool, until: ClusterTime)?
     var promptHistory: [String] = []
     var pendingResults: [CommandResult] = []
-    var expectedResults = 0
-    var interrupts = 0
+    /// How many results belong together, in the order in which they were asked for.
+    var batches: [Int] = []
+    var interruptedAt: ClusterTime?
     package var names: [String: [String]] = [:]
     package var showsDetail = true
+    private let local = LocalRows()
     package var tourIsOpen: Bool
     /// Of the last frame: what mouse and paging need to know.
     package var pageRows: Int { max(1, Layout(self).rows.height) }
@@ -182,13 +186,18 @@ package struct ConsoleState: Equatable, Sendable {
             guard let data = rowsFeed.flatMap({ feeds[$0] }) else { return RowsData(count: 0, total: 0) { _ in nil } }
             return RowsData(count: data.matched, total: data.total) { data.row(at: $0) }
         case .local(let make):
-            let all = value.map { make($0, place) } ?? []
-            let kept = arranged(all)
-            return RowsData(count: kept.count, total: all.count) { kept.indices.contains($0) ? kept[$0] : nil }
+            guard let value, let feed = valueFeed else { return RowsData(count: 0, total: 0) { _ in nil } }
+            let key = LocalRows.Key(
+                feed: feed, version: feeds[feed]?.version ?? 0, filter: place.highlights ? "" : place.filter, order: place.order)
+            let (kept, total) = local.rows(for: key) {
+                let all = make(value, place)
+                return (arranged(all), all.count)
+            }
+            return RowsData(count: kept.count, total: total) { kept.indices.contains($0) ? .some(kept[$0]) : .none }
         case .lines:
             var lines = rowsFeed.flatMap { feeds[$0]?.lines } ?? []
             if let held = place.heldAt { lines = Array(lines.prefix { ($0["seq"]?.int ?? 0) <= Int64(held) }) }
-            return RowsData(count: lines.count, total: lines.count) { lines.indices.contains($0) ? lines[$0] : nil }
+            return RowsData(count: lines.count, total: lines.count) { lines.indices.contains($0) ? .some(lines[$0]) : .none }
         }
     }
 
@@ -213,7 +222,16 @@ package struct ConsoleState: Equatable, Sendable {
         }.map(\.1)
     }
 
-    private func sortValue(_ row: Value, _ column: ConsoleColumn) -> Value { row[column.key] ?? .string(column.text(row, now)) }
+    /// What a node calls by its short name, a row has under its long one.
+    private static let longNames = [
+        "ms": "durationMs", "created": "createdAt", "ended": "endedAt", "queued": "queuedAt", "started": "startedAt",
+        "accepted": "acceptedAt",
+        "message": "messageId",
+    ]
+
+    private func sortValue(_ row: Value, _ column: ConsoleColumn) -> Value {
+        row[Self.longNames[column.key] ?? column.key] ?? row[column.key] ?? .string(column.text(row, now))
+    }
 
     func matches(_ row: Value, _ filter: RowFilter) -> Bool {
         filter.matches(
@@ -243,7 +261,7 @@ package struct ConsoleState: Equatable, Sendable {
                 return .none(reason: data.problem ?? "asking \(settings.url)")
             }
             let age = max(0, now.duration(since: updated).milliseconds / 1000)
-            if data.isLost || age > 5 {
+            if data.problem != nil || age > 5 {
                 if case .stale(let seconds, _) = worst, seconds >= age { continue }
                 worst = .stale(seconds: age, reason: data.problem)
             }
@@ -253,6 +271,25 @@ package struct ConsoleState: Equatable, Sendable {
 
     package mutating func say(_ text: String, isProblem: Bool = false) {
         toast = (Words.oneLine(text), isProblem, now.advanced(by: .seconds(isProblem ? 8 : 4)))
+    }
+}
+
+/// Rows made of a view's value, kept until the value, the filter or the order changes: a frame asks for them many times.
+private final class LocalRows: Sendable {
+    struct Key: Equatable {
+        var feed: FeedKey
+        var version: Int
+        var filter: String
+        var order: RowOrder
+    }
+
+    private let kept = Mutex<(key: Key, rows: [Value], total: Int)?>(nil)
+
+    func rows(for key: Key, make: () -> (rows: [Value], total: Int)) -> ([Value], Int) {
+        if let found = kept.withLock({ $0 }), found.key == key { return (found.rows, found.total) }
+        let (rows, total) = make()
+        kept.withLock { $0 = (key, rows, total) }
+        return (rows, total)
     }
 }
 

@@ -13,13 +13,15 @@ extension ConsoleState {
             return []
         case .tick(let time):
             now = time
-            interrupts = 0
             if let toast, toast.until < now { self.toast = nil }
             return []
         case .feed(let key, let update):
             take(key, update)
             return []
         case .finished(let result): return finished(result)
+        case .edited(_, let kind, let name) where settings.isReadOnly:
+            say("this console is read-only: the edited \(kind) '\(name)' is not applied", isProblem: true)
+            return []
         case .edited(let path, let kind, let name):
             mode = .dialog(
                 Dialog(
@@ -41,9 +43,18 @@ extension ConsoleState {
         let idKey = key == rowsFeed ? spec.idKey : key == Views.statusFeed ? "id" : feedIDKey(key)
         data.take(update, idKey: idKey, at: now)
         feeds[key] = data
+        forgetOldFeeds()
         guard key == rowsFeed || key == valueFeed else { return }
         if key == valueFeed, place.view == .run, place.selectedID == nil { selectTrouble() }
         if key.kind == .lines { moveWithLines() } else { followSelection() }
+    }
+
+    /// What was looked at last stays, so that going back shows something at once.
+    private mutating func forgetOldFeeds() {
+        guard feeds.count > 128 else { return }
+        let wanted = Set(wantedFeeds.map(\.key))
+        let old = feeds.filter { !wanted.contains($0.key) }.sorted { ($0.value.updatedAt ?? .zero) < ($1.value.updatedAt ?? .zero) }
+        for (key, _) in old.prefix(feeds.count - 64) { feeds[key] = nil }
     }
 
     private func feedIDKey(_ key: FeedKey) -> String {
@@ -71,8 +82,7 @@ extension ConsoleState {
     private mutating func followSelection() {
         let rows = rows
         if let id = place.selectedID {
-            if let found = (0..<min(rows.count, 5000)).lazy.first(where: { place in rows.at(place).map { self.id(of: $0) == id } ?? false })
-            {
+            if let found = place(of: id, in: rows) {
                 let shift = found - place.row
                 place.row = found
                 place.top = max(0, place.top + shift)
@@ -85,8 +95,14 @@ extension ConsoleState {
         keepSelectionVisible()
     }
 
+    /// Of a list only what is loaded is known.
+    private func place(of id: String, in rows: RowsData) -> Int? {
+        if case .remote = spec.rows { return rowsFeed.flatMap { feeds[$0]?.place(of: id) } }
+        return (0..<rows.count).first { place in rows.at(place).map { self.id(of: $0) == id } ?? false }
+    }
+
     private mutating func moveWithLines() {
-        guard place.follows, place.heldAt == nil else { return keepSelectionVisible() }
+        guard place.follows, place.heldAt == nil else { return followSelection() }
         place.row = max(0, rows.count - 1)
         keepSelectionVisible()
     }
@@ -115,7 +131,7 @@ extension ConsoleState {
         }
         if case .mouse(let point, let kind) = key { return click(point, kind) }
         guard let action = settings.keymap.action(for: key) else { return [] }
-        if action != .interrupt { interrupts = 0 }
+        if action != .interrupt { interruptedAt = nil }
         return perform(action)
     }
 
@@ -164,8 +180,8 @@ extension ConsoleState {
         case .redraw: return [.redraw]
         case .suspend: return [.suspend]
         case .interrupt:
-            interrupts += 1
-            if interrupts >= 2 { return [.quit] }
+            if let before = interruptedAt, now <= before.advanced(by: .seconds(4)) { return [.quit] }
+            interruptedAt = now
             say("press \(settings.keymap.name(of: .interrupt)) again to leave the console")
         case .tab1, .tab2, .tab3, .tab4, .tab5, .tab6: numbered(action)
         }
@@ -242,9 +258,7 @@ extension ConsoleState {
     }
 
     private mutating func go(to target: [Place]) {
-        let here = stack
-        back.append(here)
-        lastStack = here
+        remember()
         stack = target
         keepSelectionVisible()
     }
@@ -252,6 +266,7 @@ extension ConsoleState {
     private mutating func travel(from: WritableKeyPath<ConsoleState, [[Place]]>, to: WritableKeyPath<ConsoleState, [[Place]]>) {
         guard let target = self[keyPath: from].popLast() else { return say("no view there") }
         self[keyPath: to].append(stack)
+        if self[keyPath: to].count > 64 { self[keyPath: to].removeFirst() }
         stack = target
         keepSelectionVisible()
     }
@@ -284,6 +299,8 @@ extension ConsoleState {
     }
 
     private mutating func follow() {
+        guard case .lines = spec.rows else { return say("only logs and events are followed") }
+        place.selectedID = selectedRow.map { id(of: $0) }
         place.follows.toggle()
         if place.follows {
             place.heldAt = nil
@@ -295,6 +312,7 @@ extension ConsoleState {
 
     private mutating func hold() {
         guard case .lines = spec.rows else { return say("only logs and events can be held") }
+        place.selectedID = selectedRow.map { id(of: $0) }
         if place.heldAt == nil { place.heldAt = Int(rows.at(rows.count - 1)?["seq"]?.int ?? 0) } else { place.heldAt = nil }
         say(place.heldAt == nil ? "live" : "held; lines go on being counted")
     }

@@ -5,10 +5,12 @@ import Text
 /// The views of one thing.
 enum DetailViews {
     static let node = ViewSpec(
-        title: "node", rows: .remote { Views.list("/api/v1/tasks", $0, ["filter": "worker=\"\($0.subject.replacing("\"", with: ""))\""]) },
+        title: "node", rows: .remote { Views.list("/api/v1/tasks", $0, ["filter": "worker=\(RowFilter.quoted($0.subject))"]) },
         value: { _ in Views.statusFeed }, columns: Views.tasks.columns,
         header: { value, context in
-            guard let member = (value?["members"]?.list ?? []).first else { return [] }
+            guard let member = (value?["members"]?.list ?? []).first(where: { $0["id"]?.string == context.subject }) else {
+                return value == nil ? [] : [.fact("node", "\(context.subject) is no member of the cluster", .warning), Line()]
+            }
             var lines = [
                 Line.fact("node", Words.plain(member["id"]), .bright), .fact("role", Words.plain(member["role"])),
                 .fact("up", Words.age(member["startedAt"], now: context.now)),
@@ -80,7 +82,7 @@ enum DetailViews {
 
     static let rule = ViewSpec(
         title: "rule",
-        rows: .remote { Views.list("/api/v1/messages", $0, ["filter": "matched:\"\($0.subject.replacing("\"", with: ""))\""]) },
+        rows: .remote { Views.list("/api/v1/messages", $0, ["filter": "matched:\(RowFilter.quoted($0.subject))"]) },
         value: { place in
             let set = place.subject.split(separator: "/").first.map(String.init) ?? place.subject
             return FeedKey(.value, "/api/v1/rules/\(NodeClient.escaped(set))", ["namespace": place.namespace, "every": "1s"])

@@ -73,6 +73,8 @@ package struct FeedData: Equatable, Sendable {
     package private(set) var problem: String?
     package private(set) var isLost = false
     package private(set) var updatedAt: ClusterTime?
+    /// Rises with every change of what is known.
+    package private(set) var version = 0
 
     package init() {}
 
@@ -110,7 +112,6 @@ package struct FeedData: Equatable, Sendable {
         case .alive: break
         case .refused(let reason):
             (problem, isLost) = (reason, false)
-            updatedAt = now
             return
         case .lost(let reason):
             (problem, isLost) = (reason, true)
@@ -118,10 +119,13 @@ package struct FeedData: Equatable, Sendable {
         }
         (problem, isLost) = (nil, false)
         updatedAt = now
+        if update != .alive { version += 1 }
     }
 
     static func id(_ row: Value, _ key: String) -> String? {
-        switch row[key] {
+        // What is unique over all namespaces, where a row has it.
+        let own = row["rowKey"]
+        return switch own == nil || own == .null ? row[key] : own {
         case .string(let text)?: text
         case .int(let number)?: String(number)
         default: nil

@@ -98,6 +98,9 @@ package final class FeedHub: Sendable {
 
 /// What a node sends, as updates; what is not understood is said to be so.
 enum FeedDecoding {
+    /// More rows or lines than any list has.
+    private static let countLimit: Int64 = 1 << 40
+
     static func update(_ name: String, _ bytes: [UInt8], _ url: String) -> FeedUpdate {
         guard let value = try? JSONScanner.parse(bytes, maximumDepth: 512) else {
             return .lost("\(url) sends what this program does not understand")
@@ -105,14 +108,14 @@ enum FeedDecoding {
         switch name {
         case "rows":
             guard let rows = value["rows"]?.list, let total = value["total"]?.int, let matched = value["matched"]?.int,
-                let offset = value["offset"]?.int, total >= 0, matched >= 0, offset >= 0
+                let offset = value["offset"]?.int, [total, matched, offset].allSatisfy({ (0...countLimit).contains($0) })
             else { return .lost("\(url) sends rows in another form; is it of another version?") }
             let ids = value["ids"]?.list.map { $0.compactMap(\.string) }
             return .rows(total: Int(total), matched: Int(matched), offset: Int(offset), ids: ids, rows: rows)
         case "value": return .value(value)
         case "lines":
             guard let items = value["items"]?.list else { return .lost("\(url) sends lines in another form; is it of another version?") }
-            return .lines(items, missed: Int(max(0, value["missed"]?.int ?? 0)))
+            return .lines(items, missed: Int(min(countLimit, max(0, value["missed"]?.int ?? 0))))
         case "problem": return .refused(value["detail"]?.string ?? "the node refuses")
         default: return .alive
         }
@@ -125,11 +128,12 @@ enum FeedDecoding {
         case .rows:
             guard let items = answer["items"]?.list else { return .lost("the node answers in another form") }
             let ids = items.map { row in
-                ["id", "traceId", "name", "spanId"].lazy.compactMap { row[$0]?.string }.first ?? ""
+                ["rowKey", "id", "traceId", "name", "spanId"].lazy.compactMap { row[$0]?.string }.first ?? ""
             }
+            func count(_ key: String, _ usual: Int) -> Int { Int(min(countLimit, max(0, answer[key]?.int ?? Int64(usual)))) }
             return .rows(
-                total: Int(answer["total"]?.int ?? Int64(items.count)), matched: Int(answer["matched"]?.int ?? Int64(items.count)),
-                offset: Int(answer["offset"]?.int ?? 0), ids: ids, rows: items)
+                total: count("total", items.count), matched: count("matched", items.count), offset: count("offset", 0), ids: ids,
+                rows: items)
         }
     }
 }

@@ -2,7 +2,7 @@ import Cells
 
 /// Help as it follows from the keymap in force.
 package enum HelpText {
-    private static let groups: [(title: String, actions: [KeyAction])] = [
+    static let groups: [(title: String, actions: [KeyAction])] = [
         ("Moving", [.up, .down, .pageUp, .pageDown, .top, .bottom, .left, .right, .open, .back, .quit, .nextTab, .previousTab]),
         ("Views", [.palette, .tab1, .tab2, .tab3, .tab4, .tab5, .tab6, .historyBack, .historyForward, .lastView, .help]),
         ("Finding", [.filter, .highlight, .nextMatch, .previousMatch, .sort, .detail, .follow, .pause]),
@@ -41,7 +41,7 @@ package enum HelpText {
             Line("  /re/            ", .hintKey) + Line("rows that match (RFC 9485, with ^ and $)"),
             Line("  ~wrd            ", .hintKey) + Line("the letters in this order"),
             Line("  !term           ", .hintKey) + Line("rows where the term does not hold"),
-            Line("  state:fail      ", .hintKey) + Line("a column has it; also = != > >= < <= and ~regex; ms>500, age terms as 5s"),
+            Line("  state:fail      ", .hintKey) + Line("a column has it; also = != > >= < <= and ~regex: ms>500, ms>2s, worker~^w-"),
         ]
         return lines
     }

@@ -65,12 +65,17 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .edit: "edit the definition in $EDITOR and apply it"
         case .delete: "take the definition out of force"
         case .copy: "copy the selected id to the clipboard (OSC 52)"
-        case .save: "save the view to a file"
+        case .save: "save the view as text; :save FILE takes .txt, .ansi, .json or .csv"
         case .help: "all keys"
         case .redraw: "draw everything again"
         case .suspend: "stop the console; fg brings it back"
         case .interrupt: "twice: leave the console"
-        case .tab1, .tab2, .tab3, .tab4, .tab5, .tab6: "open the box with this number"
+        case .tab1: "raft"
+        case .tab2: "gossip"
+        case .tab3: "tasks"
+        case .tab4: "runs"
+        case .tab5: "rules"
+        case .tab6: "events"
         }
     }
 
@@ -165,13 +170,12 @@ package struct Keymap: Equatable, Sendable {
     /// Reads a keys file. A key that would mean two things refuses the whole file, by file and line.
     package init(toml bytes: [UInt8], file: String) throws(Diagnostic) {
         let value = try TOMLReader.read(bytes, file: file)
-        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        func problem(_ key: String, _ message: String) -> Diagnostic {
-            let line = lines.firstIndex { $0.drop { $0 == " " || $0 == "[" || $0 == "\"" }.hasPrefix(key) }
-            return Diagnostic(file: file, position: SourcePosition(line: (line ?? 0) + 1, column: 1), message: message)
+        let lines = TOMLLines(bytes)
+        func problem(_ key: String, _ message: String, in table: String? = "keys") -> Diagnostic {
+            Diagnostic(file: file, position: lines.position(of: key, in: table), message: message)
         }
         for member in value.map?.members ?? [] where member.key != "keys" {
-            throw problem(member.key, "unknown key '\(member.key)'; a keys file has the table [keys]")
+            throw problem(member.key, "unknown key '\(member.key)'; a keys file has the table [keys]", in: nil)
         }
         var changed: [KeyAction: [Key]] = [:]
         let table = value["keys"]?.map ?? Fields()

@@ -54,10 +54,11 @@ enum Words {
         return String(text.dropFirst(11).prefix(8))
     }
 
-    /// How long ago: `4s`, `12m`, `3h`, `5d`.
+    /// How long ago: `4s`, `15s`, `12m`, `3h`, `5d`. From ten seconds on in steps of five: a screen full of ages must not change every second.
     static func age(_ value: Value?, now: ClusterTime) -> String {
         guard let time = time(value) else { return "-" }
-        return short(max(0, now.duration(since: time).milliseconds / 1000))
+        let seconds = max(0, now.duration(since: time).milliseconds / 1000)
+        return short(seconds < 10 || seconds >= 60 ? seconds : seconds / 5 * 5)
     }
 
     static func short(_ seconds: Int64) -> String {
@@ -70,7 +71,7 @@ enum Words {
     }
 
     static func milliseconds(_ value: Value?) -> String {
-        guard let number = value?.number else { return "-" }
+        guard let number = value?.number, (-1e15...1e15).contains(number) else { return "-" }
         switch number {
         case ..<10 where number != number.rounded(): return "\(tenth(number, 100))ms"
         case ..<1000: return "\(Int(number.rounded()))ms"
@@ -151,7 +152,13 @@ enum Words {
                 }
                 var rest = (line.isEmpty ? "" : line + " ") + word
                 while CharacterWidth.of(rest) > width {
-                    let piece = String(rest.prefix(width))
+                    var (piece, used) = ("", 0)
+                    for character in rest {
+                        let columns = CharacterWidth.of(String(character))
+                        if used + columns > width, !piece.isEmpty { break }
+                        piece.append(character)
+                        used += columns
+                    }
                     lines.append(piece)
                     rest = String(rest.dropFirst(piece.count))
                 }

@@ -1,8 +1,8 @@
 import Cells
-import Primitives
+package import Primitives
 
 /// A trace as a tree by time.
-enum SpanTree {
+package enum SpanTree {
     private struct Node {
         var value: Value
         var start: Double
@@ -11,7 +11,7 @@ enum SpanTree {
     }
 
     /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and `critical`. Linear but for sorting.
-    static func rows(_ spans: [Value]) -> [Value] {
+    package static func rows(_ spans: [Value]) -> [Value] {
         var nodes: [Node] = []
         var places: [String: Int] = [:]
         for span in spans {
@@ -34,12 +34,16 @@ enum SpanTree {
         var seen = Array(repeating: false, count: nodes.count)
         var stack = sorted(roots, nodes).reversed().map { ($0, 0) }
         func visit(_ place: Int, _ depth: Int) {
-            guard case .map(var fields) = nodes[place].value else { return }
-            fields["depth"] = Value(depth)
-            fields["from"] = .double((nodes[place].start - first) / whole)
-            fields["to"] = .double((nodes[place].end - first) / whole)
-            fields["critical"] = .bool(critical.contains(place))
-            rows.append(.map(fields))
+            guard case .map(let fields) = nodes[place].value else { return }
+            let own = ["depth", "from", "to", "critical"]
+            let kept = fields.members.filter { !own.contains($0.key) }
+            rows.append(
+                .map(
+                    Fields(
+                        kept + [
+                            .init("depth", Value(depth)), .init("from", .double((nodes[place].start - first) / whole)),
+                            .init("to", .double((nodes[place].end - first) / whole)), .init("critical", .bool(critical.contains(place))),
+                        ])))
         }
         while let (place, depth) = stack.popLast() {
             guard !seen[place] else { continue }

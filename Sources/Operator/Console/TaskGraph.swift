@@ -132,10 +132,14 @@ package struct TaskGraph: Sendable {
             for before in node.dependencies where nodes[before].layer < node.layer {
                 let isCritical = node.isCritical && nodes[before].isCritical
                 let from = (starts[nodes[before].layer] + CharacterWidth.of(labels[before]) + 2, nodes[before].row)
+                // An edge over several layers keeps its row where nothing stands in it, else leaves it at once.
+                let isFree = (nodes[before].layer + 1..<node.layer).allSatisfy { layer in
+                    layers[layer].allSatisfy { nodes[$0].row != nodes[before].row }
+                }
+                let last = ends[node.layer - 1] + channel / 2 - 1
                 canvas.route(
-                    from: from, turn: ends[node.layer - 1] + channel / 2 - 1, to: (starts[node.layer] - 1, nodes[place].row),
-                    isCritical: isCritical,
-                    channelStart: ends[nodes[before].layer] + channel / 2 - 1)
+                    from: from, turn: isFree ? last : min(last, ends[nodes[before].layer] + channel / 2 - 1),
+                    to: (starts[node.layer] - 1, nodes[place].row), isCritical: isCritical)
             }
         }
         var surface = canvas.surface(theme)
@@ -180,10 +184,9 @@ private struct EdgeCanvas {
         if isCritical { critical[y * width + x] = true }
     }
 
-    /// Right to the channel before the target's layer, up or down there, right to the target.
-    mutating func route(from: (Int, Int), turn: Int, to: (Int, Int), isCritical: Bool, channelStart: Int) {
-        // Edges over several layers leave their row at once, so that they do not run through other tasks of it.
-        let turn = max(from.0, to.1 == from.1 ? turn : min(turn, max(channelStart, from.0)))
+    /// Right to the column `turn`, up or down there, right to the target.
+    mutating func route(from: (Int, Int), turn: Int, to: (Int, Int), isCritical: Bool) {
+        let turn = max(from.0, turn)
         for x in from.0..<max(from.0, turn) { mark(x, from.1, Self.east | Self.west, isCritical) }
         if from.1 == to.1 {
             mark(turn, from.1, Self.east | Self.west, isCritical)

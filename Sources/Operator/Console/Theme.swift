@@ -190,7 +190,7 @@ extension Theme {
     /// A colour is `$name`, `#rrggbb`, a number from 0 to 255, or `default`. Problems come with file and line.
     package init(toml bytes: [UInt8], file: String, over base: Theme = .plain) throws(Diagnostic) {
         let value = try TOMLReader.read(bytes, file: file)
-        var reader = ThemeReader(lines: String(decoding: bytes, as: UTF8.self), file: file, theme: base)
+        var reader = ThemeReader(lines: TOMLLines(bytes), file: file, theme: base)
         self = try reader.read(value)
     }
 
@@ -201,13 +201,13 @@ extension Theme {
 
 /// Turns a theme file's values into a theme.
 private struct ThemeReader {
-    private let lines: [Substring]
+    private let lines: TOMLLines
     private let file: String
     private var theme: Theme
     private var palette: [String: Color] = [:]
 
-    init(lines: String, file: String, theme: Theme) {
-        self.lines = lines.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    init(lines: TOMLLines, file: String, theme: Theme) {
+        self.lines = lines
         self.file = file
         self.theme = theme
     }
@@ -333,23 +333,7 @@ private struct ThemeReader {
         return fields.members
     }
 
-    /// The line on which the key stands within its table; the parser of TOML keeps no positions.
     private func problem(_ key: String, _ message: String, in table: String? = nil) -> Diagnostic {
-        var here = ""
-        var found: Int?
-        for (number, line) in lines.enumerated() {
-            let bare = line.drop { $0 == " " || $0 == "\t" }
-            if bare.first == "[" {
-                here = String(bare.dropFirst().prefix { $0 != "]" })
-                if here == key || here == table { found = number }
-            } else if table == nil || here == table, bare.drop(while: { $0 == "\"" }).hasPrefix(key) {
-                let rest = bare.drop { $0 == "\"" }.dropFirst(key.count).first
-                if rest == "\"" || rest == " " || rest == "=" || rest == "\t" {
-                    found = number
-                    break
-                }
-            }
-        }
-        return Diagnostic(file: file, position: SourcePosition(line: (found ?? 0) + 1, column: 1), message: message)
+        Diagnostic(file: file, position: lines.position(of: key, in: table), message: message)
     }
 }

@@ -196,4 +196,6 @@ struct HeaderContext: Sendable {
     var theme: Theme
     var level: GlyphLevel
     var detail: FeedData?
+    /// What a detail view is about.
+    var subject = ""
 }

@@ -196,7 +196,7 @@ enum Views {
         detailFeed: { row in
             row["id"]?.string.map { id in
                 FeedKey(
-                    .rows, "/api/v1/metrics/recent", ["points": "300", "every": "1s", "filter": "id=\"\(id.replacing("\"", with: ""))\""])
+                    .rows, "/api/v1/metrics/recent", ["points": "300", "every": "1s", "filter": "id=\(RowFilter.quoted(id))"])
             }
         })
 

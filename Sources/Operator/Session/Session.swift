@@ -24,6 +24,8 @@ package struct Session: Sendable {
     package var url: String?
     /// Nothing that changes something is sent.
     package var isReadOnly = false
+    /// Something is changed only when the command says `--yes`.
+    package var isProtected = false
     /// Lists as facts, a row after the other.
     package var isExpanded = false
 
@@ -64,6 +66,8 @@ extension CommandRunner {
         session.out = { text in box.add(text, isProblem: false) }
         session.note = { text in box.add(text, isProblem: true) }
         session.notesAreInteractive = false
+        // Whoever shows it scrolls; nothing is cut.
+        session.width = 0
         let own = session
         let code = await withTaskGroup(of: Int32?.self) { group in
             group.addTask { await Session.$current.withValue(own) { await run(arguments) } }

@@ -101,7 +101,7 @@ package final class Shell: Sendable {
             }
             do {
                 var isFirst = true
-                try await client.stream("/api/v1/events", [("watch", "true"), ("limit", "1")], beats: true) { line in
+                try await client.stream("/api/v1/events", [("watch", "true")], beats: true) { line in
                     guard line.hasPrefix("data: "), let value = try? JSONScanner.parse(line.dropFirst(6).utf8) else { return }
                     defer { isFirst = false }
                     guard !isFirst, shows, self.state.withLock({ $0.showsEvents }) else { return }
@@ -172,7 +172,7 @@ package final class Shell: Sendable {
         case "help" where words.count == 1:
             out(Self.help)
             return 0
-        case "shell", "console", "demo":
+        case "shell", "console", "demo", "node":
             note("distric: '\(first)' cannot run within the shell\n")
             return CommandFailure.Code.usage.rawValue
         default: break

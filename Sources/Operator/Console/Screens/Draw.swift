@@ -134,13 +134,13 @@ extension ConsoleState {
         let symbol = prompt.kind == .palette ? ":" : "/"
         var x = canvas.put(symbol, 0, y, .promptSymbol)
         // A long line shows the part around its cursor.
-        let room = max(1, width - 2)
-        let skip = max(0, prompt.cursor - room + 1)
+        func columns(_ from: Int) -> Int { CharacterWidth.of(prompt.text.dropFirst(from).prefix(prompt.cursor - from)) }
+        var skip = 0
+        while skip < prompt.cursor, columns(skip) > max(1, width - 3) { skip = min(prompt.cursor, skip + max(1, width / 4)) }
         x += canvas.put(String(prompt.text.dropFirst(skip)), x, y, .promptText, limit: width - x)
         let ghost = ghost(prompt)
         x += canvas.put(ghost, x, y, .promptGhost, limit: width - x)
-        let cursor = 1 + CharacterWidth.of(String(prompt.text.dropFirst(skip).prefix(prompt.cursor - skip)))
-        canvas.surface.restyle(Rect(cursor, y, 1, 1)) { $0.attributes.formSymmetricDifference(.reverse) }
+        canvas.surface.restyle(Rect(min(width - 1, 1 + columns(skip)), y, 1, 1)) { $0.attributes.formSymmetricDifference(.reverse) }
         let hint =
             prompt.problem ?? (prompt.kind == .palette ? settings.commands.hint(for: prompt.text) : "text /regex/ !not ~fuzzy column>5")
         let shown = CharacterWidth.cut(hint, to: max(0, width - x - 3))

@@ -27,7 +27,7 @@ enum StatusFacts {
     }
 
     static func raft(_ status: Value, _ canvas: Canvas) -> [Line] {
-        (status["members"]?.list ?? []).map { member in
+        (status["members"]?.list ?? []).filter { $0["raft"]?.string != nil }.map { member in
             let isLeader = member["raft"]?.string == "leader"
             let lag = member["id"] == status.at("raft", "node") ? Words.plain(status.at("raft", "lag")) : "-"
             let role = Words.plain(member["raft"])

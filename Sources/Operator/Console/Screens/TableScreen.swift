@@ -43,8 +43,8 @@ struct TableScreen {
         if picture.height > height, let name = selected, let row = graph.row(of: name) {
             top = max(0, min(picture.height - height, row - height / 2))
         }
-        for y in 0..<min(height, picture.height - top) {
-            for x in 0..<min(layout.graph.width - 2, picture.width - left) {
+        for y in 0..<max(0, min(height, picture.height - top)) {
+            for x in 0..<max(0, min(layout.graph.width - 2, picture.width - left)) {
                 canvas.surface[layout.graph.x + 1 + x, layout.graph.y + y] = picture[left + x, top + y]
             }
         }
@@ -57,15 +57,19 @@ struct TableScreen {
         canvas.surface.fill(layout.header, canvas.theme[.tableHeader])
         for column in layout.columns {
             let spec = spec.columns[column.index]
-            var title = spec.title
+            var mark = ""
             var role = Role.tableHeader
             if let place = state.place.order.keys.firstIndex(where: { $0.column == spec.key }), !spec.key.isEmpty {
-                title += state.place.order.keys.count > 1 ? " \(place + 1)" : " "
-                title += state.place.order.keys[place].isDescending ? "v" : "^"
+                mark = state.place.order.keys.count > 1 ? " \(place + 1)" : " "
+                mark += state.place.order.keys[place].isDescending ? "v" : "^"
                 role = .tableSorted
             }
             if case .sorting(let chosen) = state.mode, chosen == column.index { role = .dialogFocus }
-            let text = CharacterWidth.cut(title, to: column.width)
+            // The order is what must be seen; the title gives way.
+            let title =
+                CharacterWidth.of(spec.title) + mark.count <= column.width
+                ? spec.title : String(spec.title.prefix(max(0, column.width - mark.count)))
+            let text = CharacterWidth.cut(title + mark, to: column.width)
             let x = spec.isRight ? column.x + column.width - CharacterWidth.of(text) : column.x
             canvas.put(text, x, layout.header.y, role, limit: column.width)
         }
@@ -121,7 +125,7 @@ struct TableScreen {
     private func drawBar(
         _ bar: (Double, Double, Role)?, _ column: Layout.PlacedColumn, _ y: Int, isCritical: Bool, _ style: Style?, _ canvas: inout Canvas
     ) {
-        guard let (from, to, role) = bar, column.width > 0 else { return }
+        guard let (from, to, role) = bar, column.width > 0, (0...1).contains(from), (0...1).contains(to) else { return }
         let first = min(column.width - 1, Int(from * Double(column.width)))
         let last = max(first, min(column.width - 1, Int((to * Double(column.width)).rounded(.up)) - 1))
         let mark: UInt32 = canvas.level == .ascii ? (isCritical ? 0x23 : 0x3D) : (isCritical ? 0x2588 : 0x2584)
@@ -130,11 +134,21 @@ struct TableScreen {
 
     /// `3-24 of 10000`, above the last row's right end where it covers nothing.
     private func drawPosition(_ rows: RowsData, _ canvas: inout Canvas) {
+        if case .lines = spec.rows { return drawCounts(rows, &canvas) }
         guard rows.count > layout.rows.height || rows.count != rows.total, layout.header.width > 30 else { return }
         let of = rows.count == rows.total ? "\(rows.count)" : "\(rows.count) of \(rows.total)"
         let text = " \(state.place.row + 1)/\(of) "
         guard !layout.title.isEmpty else { return }
         canvas.put(text, 12, layout.title.y, .stripText, limit: max(0, layout.title.width - 50))
+    }
+
+    /// Lines that came, those that the node could not send in time, those that are no longer kept here: together all that there were.
+    private func drawCounts(_ rows: RowsData, _ canvas: inout Canvas) {
+        guard let data = state.rowsFeed.flatMap({ state.feeds[$0] }), !layout.title.isEmpty else { return }
+        var text = " \(state.place.row + 1)/\(rows.count)  \(data.received) came"
+        if data.missed > 0 { text += ", \(data.missed) too fast to send" }
+        if data.dropped > 0 { text += ", \(data.dropped) no longer kept" }
+        canvas.put(text + " ", 12, layout.title.y, .stripText, limit: max(0, layout.title.width - 50))
     }
 
     private func drawEmpty(_ canvas: inout Canvas) {
