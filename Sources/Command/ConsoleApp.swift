@@ -38,7 +38,7 @@ final class ConsoleApp: LoopDelegate {
     private let editFolder = FileManager.default.temporaryDirectory.appending(path: "distric-edit-\(getpid())")
     private(set) var isFinished = false
     private var commands: AsyncStream<[String]>.Continuation?
-    private var work: Task<Void, Never>?
+    private var work: [Task<Void, Never>] = []
 
     init?(_ surroundings: Surroundings, settings: ConsoleState.Settings, place: Place) {
         guard let screen = CursesScreen(environment: surroundings.session.environment, mouse: surroundings.usesMouse) else { return nil }
@@ -53,8 +53,8 @@ final class ConsoleApp: LoopDelegate {
         themePath = found?.path
         state = ConsoleState(settings: settings, size: screen.size, now: Self.now)
         state.stack = [place]
-        if let problem = found?.problem { state.say(problem.description, isProblem: true) }
-        if found == nil { state.say("no theme '\(surroundings.themeName)'; the standard one is used", isProblem: true) }
+        if let problem = found?.problem { state.complain(problem.description) }
+        if found == nil { state.complain("no theme '\(surroundings.themeName)'; the standard one is used") }
         let inbox = inbox
         hub = FeedHub(client: surroundings.client) { key, update in
             if inbox.put(.feed(key, update)) { Task { @TerminalActor in } }
@@ -73,7 +73,8 @@ final class ConsoleApp: LoopDelegate {
 
     private static var now: ClusterTime { ClusterTime(milliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1000))) }
 
-    func say(_ text: String, isProblem: Bool) { state.say(text, isProblem: isProblem) }
+    /// Something is wrong with the files that the console was started with.
+    func complain(_ problem: String) { state.complain(problem) }
 
     // MARK: The loop
 
@@ -156,6 +157,7 @@ final class ConsoleApp: LoopDelegate {
         if refusedEdits.isEmpty { try? FileManager.default.removeItem(at: editFolder) }
         hub?.close()
         commands?.finish()
+        for task in work { task.cancel() }
         screen.close()
     }
 
@@ -193,7 +195,7 @@ final class ConsoleApp: LoopDelegate {
         let (lines, continuation) = AsyncStream.makeStream(of: [String].self, bufferingPolicy: .bufferingOldest(5000))
         commands = continuation
         let (runner, session, inbox) = (surroundings.runner, surroundings.session, inbox)
-        work = Task.detached {
+        let running = Task.detached {
             for await arguments in lines {
                 let result = await runner.captured(arguments, in: session)
                 inbox.force(.finished(result))
@@ -201,13 +203,14 @@ final class ConsoleApp: LoopDelegate {
             }
         }
         let facts = LiveFacts(session: session)
-        Task.detached {
+        let naming = Task.detached {
             while !Task.isCancelled {
                 await facts.fetchAll()
                 inbox.force(.names(facts.names))
                 try? await Task.sleep(for: .seconds(10))
             }
         }
+        work = [running, naming]
     }
 
     private static func wake() async {}

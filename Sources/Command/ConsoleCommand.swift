@@ -51,6 +51,12 @@ struct ConsoleOptions: ParsableArguments {
         return Size(width, height)
     }
 
+    /// False where a view is printed, as a whole or as lines.
+    var wantsScreen: Bool {
+        guard !once, snapshot == nil, !linear, isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1 else { return false }
+        return Session.current.environment["TERM"] ?? "dumb" != "dumb"
+    }
+
     var place: Place {
         var place = Place(Self.view(view) ?? .pulse, subject ?? "")
         place.filter = filter
@@ -86,7 +92,10 @@ struct ConsoleCommand: AsyncParsableCommand {
             return try await running.run()
         }
         var node: EmbeddedNode?
-        if connect == nil { node = try await EmbeddedNode.start(data: nil, temporary: ephemeral, examples: false) }
+        if connect == nil {
+            node = try await EmbeddedNode.start(
+                data: nil, temporary: ephemeral, examples: false, takesSignals: !options.wantsScreen)
+        }
         let url = connect ?? node?.url ?? ""
         do {
             try await ConsoleRunning(options: options, url: url, context: connect == nil ? "embedded" : "", hasTour: false).run()
@@ -129,10 +138,7 @@ struct ConsoleRunning: Sendable {
         settings.keymap = keymap
         let name = options.theme ?? theme ?? environment["DISTRIC_THEME"].flatMap { $0.isEmpty ? nil : $0 } ?? "distric-dark"
         if options.once || options.snapshot != nil { return try await printOnce(settings, client, themes, name) }
-        let isTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
-        if options.linear || !isTerminal || environment["TERM"] ?? "dumb" == "dumb" {
-            return try await linear(settings, client, runner, session)
-        }
+        guard options.wantsScreen else { return try await linear(settings, client, runner, session) }
         let surroundings = ConsoleApp.Surroundings(
             client: client, runner: runner, session: session, themes: themes, themeName: name, usesMouse: !options.noMouse)
         let (place, fixed) = (options.place, settings)
@@ -140,7 +146,7 @@ struct ConsoleRunning: Sendable {
         await TerminalLoop.run {
             guard let app = ConsoleApp(surroundings, settings: fixed, place: place) else { return NoScreen() }
             opened.isOpen = true
-            if let problem { app.say(problem.description + "; the standard keys are used", isProblem: true) }
+            if let problem { app.complain(problem.description + "; the standard keys are used") }
             return app
         }
         if !opened.isOpen {
@@ -166,25 +172,33 @@ struct ConsoleRunning: Sendable {
         if let problem = found.problem { throw CommandFailure(.badData, problem.description) }
         let theme = (Session.current.environment["NO_COLOR"] ?? "").isEmpty ? found.theme : found.theme.withoutColors
         let format = options.snapshot.flatMap { ConsoleSnapshot.Format(rawValue: $0.rawValue) } ?? (width > 0 ? .ansi : .txt)
-        Session.current.out(
-            options.linear ? ConsoleSnapshot.linear(state) : ConsoleSnapshot.text(state, theme: theme, format: format))
-        if case .none(let reason) = state.freshness { throw CommandFailure(.unavailable, "no data: \(reason)") }
+        let text = options.linear ? ConsoleSnapshot.linear(state) : ConsoleSnapshot.text(state, theme: theme, format: format)
+        // Colours are ours: they go past what keeps a task's escape sequences from the terminal.
+        if format == .ansi { Output.write(text, to: 1) } else { Session.current.out(text) }
+        try refuseNoData(state)
+    }
+
+    /// A view without data has failed as what asked for it did.
+    private func refuseNoData(_ state: ConsoleState) throws(CommandFailure) {
+        if case .none(let failure) = state.freshness { throw CommandFailure(failure.code, "no data: \(failure.message)") }
     }
 
     /// A view as lines; then, on a terminal, a prompt that takes views and commands.
     private func linear(_ settings: ConsoleState.Settings, _ client: NodeClient, _ runner: ProgramRunner, _ session: Session) async throws {
         var state = await ConsoleSnapshot.take(state(settings, Size(120, 40)), client: client)
         session.out(ConsoleSnapshot.linear(state))
-        guard isatty(STDIN_FILENO) == 1 else {
-            if case .none(let reason) = state.freshness { throw CommandFailure(.unavailable, "no data: \(reason)") }
-            return
-        }
+        guard isatty(STDIN_FILENO) == 1 else { return try refuseNoData(state) }
         session.note("a view (\(View.top.map(\.rawValue).joined(separator: ", "))), any command, or quit\n")
         while true {
             session.note("distric> ")
             guard let line = readLine() else { return }
             state.now = ClusterTime(milliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1000)))
-            for effect in state.run(line: line) {
+            var effects = state.run(line: line)
+            if case .dialog(let dialog) = state.mode {
+                session.note(dialog.question)
+                effects = state.answer(line: readLine() ?? "")
+            }
+            for effect in effects {
                 switch effect {
                 case .quit: return
                 case .run(let arguments):

@@ -30,7 +30,8 @@ struct DemoCommand: AsyncParsableCommand {
                 throw CommandFailure(.cannotWrite, "cannot make \(keep): \(error.localizedDescription)")
             }
         }
-        let node = try await EmbeddedNode.start(data: keep.map { $0 + "/node" }, temporary: keep == nil, examples: true)
+        let node = try await EmbeddedNode.start(
+            data: keep.map { $0 + "/node" }, temporary: keep == nil, examples: true, takesSignals: !options.wantsScreen)
         do {
             try await prepare(node.url)
             let feeding = Task.detached { [rate, seed] in await DemoFeed(url: node.url, rate: rate, seed: seed).run() }

@@ -41,7 +41,7 @@ struct Distric: AsyncParsableCommand {
         Guard.runIfAsked(CommandLine.arguments)
         signal(SIGPIPE, SIG_IGN)
         let session = Session(
-            environment: ProcessInfo.processInfo.environment, tools: OfflineTools(), out: { Output.write($0, to: 1) },
+            environment: ProcessInfo.processInfo.environment, tools: OfflineTools(), out: { Output.write(Output.shown($0), to: 1) },
             note: { Output.write($0, to: 2) },
             notesAreInteractive: isatty(2) == 1, width: Output.width)
         let code = await Session.$current.withValue(session) { await run(Array(CommandLine.arguments.dropFirst())) }
@@ -62,7 +62,7 @@ struct Distric: AsyncParsableCommand {
             }
             return 0
         } catch let failure as CommandFailure {
-            Session.current.note("distric: \(failure.message)\n")
+            Session.current.note("distric: \(PlainText.lines(failure.message))\n")
             return failure.code.rawValue
         } catch let error as DistriCError {
             Session.current.note("distric: \(error.message)\n")
@@ -109,9 +109,14 @@ enum Output {
         }
     }
 
+    private static let isTerminal = isatty(1) == 1
+
+    /// A program gets what a task or a message holds; a terminal gets what can be read of it.
+    static func shown(_ text: String) -> String { isTerminal ? PlainText.lines(text) : text }
+
     /// Columns of the terminal; 0 when the output goes elsewhere, where nothing is cut.
     static var width: Int {
-        guard isatty(1) == 1 else { return 0 }
+        guard isTerminal else { return 0 }
         var size = winsize()
         guard ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)

@@ -2,6 +2,7 @@ import DistriC
 import Foundation
 import Glibc
 import Operator
+import Synchronization
 import Worker
 
 /// A node inside this process: what a console without `--connect` looks at.
@@ -10,12 +11,14 @@ final class EmbeddedNode: Sendable {
     private let node: Node
     private let serving: Task<Void, any Error>
     private let temporary: String?
+    private let isStopping = Atomic<Bool>(false)
 
     /// Starts a node on a free port of loopback and waits until it answers.
     ///
     /// - Parameters:
     ///   - data: its folder; nil for a temporary one that goes away with it.
-    static func start(data: String?, temporary: Bool, examples: Bool) async throws -> EmbeddedNode {
+    ///   - takesSignals: SIGTERM and SIGINT end it and the program: where there is no screen that would take them.
+    static func start(data: String?, temporary: Bool, examples: Bool, takesSignals: Bool) async throws -> EmbeddedNode {
         var path: String?
         if temporary, data == nil {
             let made = FileManager.default.temporaryDirectory.appending(path: "distric-\(getpid())-\(UInt32.random(in: 0...UInt32.max))")
@@ -36,11 +39,13 @@ final class EmbeddedNode: Sendable {
         let (urls, ready) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
         let serving = Task {
             defer { ready.finish() }
-            try await node.run(signals: []) { ready.yield($0) }
+            if takesSignals { try await node.run { ready.yield($0) } } else { try await node.run(signals: []) { ready.yield($0) } }
         }
         for await url in urls {
             RunningNodes.announce(url)
-            return EmbeddedNode(url: url, node: node, serving: serving, temporary: path)
+            let embedded = EmbeddedNode(url: url, node: node, serving: serving, temporary: path)
+            if takesSignals { embedded.exitWithNode() }
+            return embedded
         }
         try await serving.value
         throw CommandFailure(.unavailable, "the embedded node ended before it was ready; \(folder).log says more")
@@ -63,8 +68,26 @@ final class EmbeddedNode: Sendable {
         self.temporary = temporary
     }
 
+    /// A signal has ended the node: nothing of it stays, and the program ends.
+    private func exitWithNode() {
+        Task {
+            _ = try? await serving.value
+            guard isStopping.exchange(true, ordering: .relaxed) == false else { return }
+            RunningNodes.withdraw()
+            removeFiles()
+            exit(CommandFailure.Code.interrupted.rawValue)
+        }
+    }
+
+    private func removeFiles() {
+        guard let temporary else { return }
+        try? FileManager.default.removeItem(atPath: temporary)
+        try? FileManager.default.removeItem(atPath: temporary + ".log")
+    }
+
     /// As SIGTERM would: tasks that run get their grace.
     func stop() async {
+        isStopping.store(true, ordering: .relaxed)
         RunningNodes.withdraw()
         await node.shutDown()
         // Whoever left the console is not kept waiting for a connection that lingers: all that was acknowledged is on disk.
@@ -78,10 +101,7 @@ final class EmbeddedNode: Sendable {
             done.continuation.finish()
         }
         for await _ in done.stream {}
-        if let temporary {
-            try? FileManager.default.removeItem(atPath: temporary)
-            try? FileManager.default.removeItem(atPath: temporary + ".log")
-        }
+        removeFiles()
     }
 }
 

@@ -107,7 +107,8 @@ package final class LineEditor: Sendable {
     fileprivate final class Loop {
         let editor: LineEditor
         private var isInstalled = false
-        private var lastKept = ""
+        /// What this shell adds to the history, without those of before.
+        private var kept: [String] = []
 
         init(_ editor: LineEditor) { self.editor = editor }
 
@@ -123,14 +124,26 @@ package final class LineEditor: Sendable {
             stifle_history(Int32(LineEditor.historyLimit))
             read_history(editor.historyPath)
             serve()
+            // Ended from outside: what comes next begins a line of its own.
+            if isInstalled { rlx_print_plain("\n") }
             uninstall()
-            if !editor.historyPath.isEmpty {
-                write_history(editor.historyPath)
-                chmod(editor.historyPath, 0o600)
-            }
+            saveHistory()
             ct_guard_disarm()
             editor.state.withLock { $0.hasEnded = true }
             editor.answer(.end)
+        }
+
+        /// What another shell has written meanwhile stays.
+        private func saveHistory() {
+            guard !editor.historyPath.isEmpty, !kept.isEmpty else { return }
+            clear_history()
+            read_history(editor.historyPath)
+            for line in kept {
+                rlx_forget(line)
+                add_history(line)
+            }
+            write_history(editor.historyPath)
+            chmod(editor.historyPath, 0o600)
         }
 
         private func serve() {
@@ -158,7 +171,15 @@ package final class LineEditor: Sendable {
         /// False when it is time to end.
         private func handle(_ notes: UInt32) -> Bool {
             if notes & UInt32(CT_WINCH) != 0, isInstalled { rl_resize_terminal() }
-            if notes & UInt32(CT_INT) != 0 { if isInstalled { rlx_interrupt() } else { editor.interrupted() } }
+            if notes & UInt32(CT_INT) != 0 {
+                if isInstalled {
+                    rlx_interrupt()
+                } else {
+                    // Below the terminal's own ^C.
+                    rlx_print_plain("\n")
+                    editor.interrupted()
+                }
+            }
             if notes & UInt32(CT_TSTP) != 0 {
                 if isInstalled { rl_deprep_terminal() }
                 ct_guard_stop_self()
@@ -204,12 +225,18 @@ package final class LineEditor: Sendable {
             guard let line else { return editor.answer(.end) }
             let text = String(cString: line)
             free(line)
-            if !text.allSatisfy(\.isWhitespace), editor.keeps(text), text != lastKept {
-                rlx_forget(text)
-                add_history(text)
-                lastKept = text
-            }
+            if !text.allSatisfy(\.isWhitespace), editor.keeps(text) { remember(text) }
             editor.answer(.line(text))
+        }
+
+        private func remember(_ text: String) {
+            var line = text
+            while line.last?.isWhitespace == true { line.removeLast() }
+            rlx_forget(line)
+            add_history(line)
+            kept.removeAll { $0 == line }
+            kept.append(line)
+            if kept.count > LineEditor.historyLimit { kept.removeFirst() }
         }
     }
 

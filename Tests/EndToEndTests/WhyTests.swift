@@ -33,7 +33,7 @@ struct WhyTests {
     ]
 
     private func submit(_ node: RunningNode, _ body: Value, _ query: [(String, String?)] = []) async throws -> Value {
-        try await node.client.checked(try await node.client.send("POST", "/api/v1/messages", query, body: JSONWriter.bytes(body)))
+        try NodeClient.value(try await node.client.send("POST", "/api/v1/messages", query, body: JSONWriter.bytes(body)))
     }
 
     private func why(_ node: RunningNode, message: String) async throws -> Value {

@@ -121,8 +121,32 @@ struct DangerTests {
         #expect(state.prompt?.text == "tasks resolve \(id(6)).pick --as ")
         state.write("succ")
         state.hit("Tab")
-        let effects = state.hit("Enter")
+        #expect(state.hit("Enter").isEmpty)
+        #expect(state.dialog?.commands == [["tasks", "resolve", "\(id(6)).pick", "--as", "succeeded"]])
+        let effects = state.hit("y")
         #expect(effects == [.run(["tasks", "resolve", "\(id(6)).pick", "--as", "succeeded"])])
+    }
+
+    @Test func `what is typed asks for as much as a key does`() {
+        let name = "orders"
+        for (line, wanted, effects) in [
+            ("runs cancel x", nil, ["y"]), ("rules apply new.yaml", nil, ["y"]), ("distric workflows delete orders -n shop", name, [name]),
+            ("rules delete orders", name, [name]),
+        ] as [(String, String?, [String])] {
+            var state = SampleNode.state(.runs)
+            #expect(state.run(line: line).isEmpty, "\(line)")
+            #expect(state.dialog?.wanted == wanted && state.dialog?.effect.first?.isEmpty == false, "\(line)")
+            // Enter alone never executes.
+            var hasty = state
+            #expect(hasty.hit("Enter").isEmpty, "\(line)")
+            var lines = state
+            #expect(lines.answer(line: "no").isEmpty && lines.mode == .normal, "\(line)")
+            #expect(state.answer(line: effects[0]).count == 1, "\(line)")
+        }
+        for line in ["runs list", "rules delete --help", "status"] {
+            var state = SampleNode.state(.runs)
+            #expect(state.run(line: line).count == 1, "\(line)")
+        }
     }
 
     @Test func `in the view of one thing the action is for that thing`() {

@@ -10,7 +10,7 @@ struct FreshnessTests {
     @Test(arguments: [View.pulse, .tasks, .run, .logs])
     func `a view begins without data, then is live`(view: View) {
         var state = SampleNode.empty(view)
-        #expect(state.freshness == .none(reason: "asking \(SampleNode.url)"))
+        #expect(state.freshness == .none(CommandFailure(.unavailable, "asking \(SampleNode.url)")))
         SampleNode.feed(&state)
         #expect(state.freshness == .live)
         #expect(state.screen.contains(" LIVE "))
@@ -32,7 +32,7 @@ struct FreshnessTests {
         let key = try #require(state.rowsFeed)
         let count = state.rows.count
         state.pass(.seconds(1))
-        _ = state.update(.feed(key, .lost("connection refused")))
+        _ = state.update(.feed(key, .failed(CommandFailure(.unavailable, "connection refused"))))
         #expect(state.freshness == .stale(seconds: 1, reason: "connection refused"))
         #expect(state.rows.count == count)
         _ = state.update(.feed(key, .alive))
@@ -40,16 +40,12 @@ struct FreshnessTests {
     }
 
     @Test func `what is lost or refused before it was shown says why`() throws {
-        for update in [FeedUpdate.lost("no route to host"), .refused("no column 'colour'")] {
+        for failure in [CommandFailure(.unavailable, "no route to host"), CommandFailure(.badData, "no column 'colour'")] {
             var state = SampleNode.empty(.tasks)
             let key = try #require(state.rowsFeed)
-            _ = state.update(.feed(key, update))
-            guard case .none(let reason) = state.freshness else {
-                Issue.record("\(update): \(state.freshness)")
-                continue
-            }
-            #expect(["no route to host", "no column 'colour'"].contains(reason))
-            #expect(state.screen.contains("no data: \(reason)"))
+            _ = state.update(.feed(key, .failed(failure)))
+            #expect(state.freshness == .none(failure))
+            #expect(state.screen.contains("no data: \(failure.message)"))
         }
     }
 
@@ -57,7 +53,7 @@ struct FreshnessTests {
         var state = SampleNode.state(.run)
         let key = try #require(state.valueFeed)
         state.pass(.seconds(2))
-        _ = state.update(.feed(key, .refused("no run of this id is kept")))
+        _ = state.update(.feed(key, .failed(CommandFailure(.failed, "no run of this id is kept"))))
         guard case .stale(let seconds, let reason) = state.freshness else {
             Issue.record("\(state.freshness)")
             return

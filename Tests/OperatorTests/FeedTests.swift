@@ -88,20 +88,20 @@ struct FeedDataTests {
         var data = FeedData()
         data.take(.rows(total: 1, matched: 1, offset: 0, ids: ["a"], rows: [row("a")]), idKey: "id", at: now)
         let later = now.advanced(by: .seconds(3))
-        data.take(.lost("gone"), idKey: "id", at: later)
-        #expect(data.isLost && data.problem == "gone" && data.updatedAt == now)
+        let gone = CommandFailure(.unavailable, "gone")
+        data.take(.failed(gone), idKey: "id", at: later)
+        #expect(data.failure == gone && data.updatedAt == now)
         data.take(.alive, idKey: "id", at: later)
-        #expect(!data.isLost && data.problem == nil && data.updatedAt == later)
-        data.take(.refused("no"), idKey: "id", at: later)
-        #expect(data.problem == "no")
+        #expect(data.failure == nil && data.updatedAt == later)
+        data.take(.failed(gone), idKey: "id", at: later)
         #expect(data.row(at: 0) == row("a") && data.hasData)
     }
 
     @Test func `what was refused or lost from the start is no data`() {
-        for update in [FeedUpdate.lost("gone"), .refused("no")] {
+        for code in [CommandFailure.Code.unavailable, .badData] {
             var data = FeedData()
-            data.take(update, idKey: "id", at: now)
-            #expect(!data.hasData && data.problem != nil)
+            data.take(.failed(CommandFailure(code, "no")), idKey: "id", at: now)
+            #expect(!data.hasData && data.failure?.code == code)
         }
         var data = FeedData()
         data.take(.rows(total: 0, matched: 0, offset: 0, ids: [], rows: []), idKey: "id", at: now)
@@ -123,7 +123,7 @@ struct FeedDecodingTests {
     private func update(_ event: String, _ json: String) -> FeedUpdate { FeedDecoding.update(event, Array(json.utf8), FeedTables.url) }
 
     private func isLost(_ update: FeedUpdate) -> Bool {
-        if case .lost(let reason) = update { reason.contains(FeedTables.url) } else { false }
+        if case .failed(let failure) = update { failure.code == .protocolError && failure.message.contains(FeedTables.url) } else { false }
     }
 
     @Test func `rows, values, lines and problems are read`() {
@@ -134,8 +134,9 @@ struct FeedDecodingTests {
         #expect(update("lines", FeedTables.lines) == .lines([["seq": 1, "message": "é\n"], ["seq": 2]], missed: 4))
         #expect(update("lines", #"{"items": [], "missed": -4}"#) == .lines([], missed: 0))
         #expect(update("value", "[1, null]") == .value([1, .null]))
-        #expect(update("problem", #"{"detail": "no column"}"#) == .refused("no column"))
-        #expect(update("problem", "{}") == .refused("the node refuses"))
+        #expect(update("problem", #"{"status": 400, "detail": "no column"}"#) == .failed(CommandFailure(.badData, "no column")))
+        #expect(update("problem", #"{"status": 404, "detail": "no run"}"#) == .failed(CommandFailure(.failed, "no run")))
+        #expect(update("problem", "{}") == .failed(CommandFailure(.protocolError, "status 0")))
         #expect(update("weather", "{}") == .alive)
     }
 
@@ -169,7 +170,7 @@ struct FeedDecodingTests {
         ] { #expect(isLost(update("rows", json)), "\(json)") }
         switch update("lines", "{\"items\": [], \"missed\": \(most)}") {
         case .lines(_, let missed): #expect(missed <= 1 << 53)
-        case .lost: break
+        case .failed: break
         case let other: Issue.record("\(other)")
         }
     }
@@ -184,7 +185,7 @@ struct FeedDecodingTests {
         #expect(found == .rows(total: 7, matched: 6, offset: 2, ids: ["t", "a", "n", ""], rows: items))
         #expect(FeedDecoding.once(5, FeedRequest(FeedKey(.value, "/x"))) == .value(5))
         #expect(FeedDecoding.once(["items": [1]], FeedRequest(FeedKey(.lines, "/x"))) == .lines([1], missed: 0))
-        guard case .lost = FeedDecoding.once(["rows": []], FeedRequest(key)) else {
+        guard case .failed = FeedDecoding.once(["rows": []], FeedRequest(key)) else {
             Issue.record("a list without items is taken")
             return
         }
@@ -194,7 +195,7 @@ struct FeedDecodingTests {
         let answer: Value = ["items": [], "total": -1, "matched": -2, "offset": -3]
         switch FeedDecoding.once(answer, FeedRequest(FeedKey(.rows, "/api/v1/runs"))) {
         case .rows(let total, let matched, let offset, _, _): #expect(total >= 0 && matched >= 0 && offset >= 0)
-        case .lost: break
+        case .failed: break
         case let other: Issue.record("\(other)")
         }
     }

@@ -39,8 +39,7 @@ enum Hostile {
             )
         case .value(let value): .value(poisoned(value, piece))
         case .lines(let lines, let missed): .lines(lines.map { poisoned($0, piece) }, missed: missed)
-        case .refused(let reason): .refused(piece + reason)
-        case .lost(let reason): .lost(piece + reason)
+        case .failed(let failure): .failed(CommandFailure(failure.code, piece + failure.message))
         case .alive: .alive
         }
     }
@@ -120,7 +119,7 @@ struct HostileTextTests {
                 let fault = Hostile.fault(state.draw(theme: .plain))
                 #expect(fault == nil, "piece \(number): \(fault ?? "")")
             }
-            for update in [FeedUpdate.refused(piece), .lost(piece)] {
+            for update in [FeedUpdate.failed(CommandFailure(.failed, piece)), .failed(CommandFailure(.unavailable, piece))] {
                 var state = SampleNode.empty(.runs)
                 if let key = state.rowsFeed { _ = state.update(.feed(key, update)) }
                 let fault = Hostile.fault(state.draw(theme: .plain))
@@ -174,7 +173,7 @@ struct HostileTextTests {
                     .rows(total: total, matched: matched, offset: offset, ids: ids, rows: rows.map { replaced($0, number) })
                 case .value(let value): .value(replaced(value, number))
                 case .lines(let lines, let missed): .lines(lines.map { replaced($0, number) }, missed: missed)
-                case .refused, .lost, .alive: update
+                case .failed, .alive: update
                 }
             }
             state.hit("Down", "End")
@@ -201,7 +200,7 @@ struct HostileTextTests {
                     .rows(total: total, matched: matched, offset: offset, ids: ids, rows: rows.map(other))
                 case .value(let value): .value(other(value))
                 case .lines(let lines, let missed): .lines(lines.map(other), missed: missed)
-                case .refused, .lost, .alive: update
+                case .failed, .alive: update
                 }
             }
             state.hit("Down", "Enter", "Esc")

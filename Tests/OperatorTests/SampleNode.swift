@@ -91,7 +91,7 @@ enum SampleNode {
         case "traces":
             guard let name else { return page(SampleData.traces, request, id: "traceId") }
             return .value(SampleData.spans(name))
-        default: return .refused("no route GET \(request.key.path)")
+        default: return .failed(CommandFailure(.failed, "no route GET \(request.key.path)"))
         }
     }
 
@@ -109,7 +109,7 @@ enum SampleNode {
             let filter = try RowFilter(parameter("filter", request) ?? "")
             rows = rows.filter { row in filter.matches(column: { column($0, of: row) }, text: { JSONWriter.text(row) }) }
         } catch {
-            return .refused(error.description)
+            return .failed(CommandFailure(.badData, error.description))
         }
         if let order = parameter("sort", request).flatMap({ RowOrder($0) }) { rows = sorted(rows, by: order) }
         let shown = Array(rows.dropFirst(request.offset).prefix(max(1, request.count)))
@@ -123,7 +123,7 @@ enum SampleNode {
             let filter = try RowFilter(parameter("filter", request) ?? "")
             return .lines(all.filter { line in filter.matches(column: { line[$0] }, text: { JSONWriter.text(line) }) }, missed: 0)
         } catch {
-            return .refused(error.description)
+            return .failed(CommandFailure(.badData, error.description))
         }
     }
 

@@ -74,7 +74,7 @@ struct ScreenTests {
             switch update {
             case .rows: .rows(total: 0, matched: 0, offset: 0, ids: [], rows: [])
             case .lines: .lines([], missed: 0)
-            case .value, .alive, .refused, .lost: update
+            case .value, .alive, .failed: update
             }
         }
         guard state.rows.count == 0, !state.spec.columns.isEmpty || state.rowsFeed != nil else { return }

@@ -9,11 +9,19 @@ import Text
 
 /// Talks to a node's HTTP API.
 package struct NodeClient: Sendable {
-    /// An answer: its status, and its body as a value (text when it is no JSON).
+    /// An answer: its status, and its body.
     package struct Answer: Sendable {
+        package var url: String
         package var status: Int
-        package var value: Value
         package var bytes: [UInt8]
+        /// The body as a value; nil when it is no JSON.
+        package var json: Value?
+        package var value: Value { json ?? .null }
+
+        init(url: String, status: Int, bytes: [UInt8]) {
+            (self.url, self.status, self.bytes) = (url, status, bytes)
+            json = try? JSONScanner.parse(bytes, maximumDepth: 512)
+        }
     }
 
     private static let answerLimit = 64 << 20
@@ -70,11 +78,17 @@ package struct NodeClient: Sendable {
     }()
 
     package func get(_ path: String, _ query: [(String, String?)] = []) async throws -> Value {
-        try await checked(try await send("GET", path, query))
+        try Self.value(try await send("GET", path, query))
     }
 
     package func post(_ path: String, _ query: [(String, String?)] = [], body: Value) async throws -> Value {
-        try await checked(try await send("POST", path, query, body: JSONWriter.bytes(body), type: "application/json"))
+        try Self.value(try await send("POST", path, query, body: JSONWriter.bytes(body), type: "application/json"))
+    }
+
+    /// What a node answers is JSON, or it is no node.
+    package static func value(_ answer: Answer) throws(CommandFailure) -> Value {
+        guard (200..<300).contains(answer.status), let value = answer.json else { throw refusal(answer) }
+        return value
     }
 
     /// The answer whatever its status.
@@ -111,8 +125,7 @@ package struct NodeClient: Sendable {
         do {
             let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
             let bytes = Array(try await response.body.collect(upTo: Self.answerLimit).readableBytesView)
-            let value = (try? JSONScanner.parse(bytes, maximumDepth: 512)) ?? .string(String(decoding: bytes, as: UTF8.self))
-            return Answer(status: Int(response.status.code), value: value, bytes: bytes)
+            return Answer(url: url, status: Int(response.status.code), bytes: bytes)
         } catch {
             throw failure(error)
         }
@@ -134,8 +147,10 @@ package struct NodeClient: Sendable {
             let response = try await (beats ? Self.streamClient : client).execute(request, timeout: .hours(24 * 365))
             guard response.status == .ok else {
                 let bytes = Array(try await response.body.collect(upTo: Self.answerLimit).readableBytesView)
-                let value = (try? JSONScanner.parse(bytes)) ?? .string(String(decoding: bytes, as: UTF8.self))
-                throw Self.refusal(Answer(status: Int(response.status.code), value: value, bytes: bytes))
+                throw Self.refusal(Answer(url: url, status: Int(response.status.code), bytes: bytes))
+            }
+            guard response.headers.first(name: "Content-Type")?.hasPrefix("text/event-stream") == true else {
+                throw CommandFailure(.protocolError, "\(url) answers with what is no stream of events; is it a node?")
             }
             for try await buffer in response.body {
                 rest += buffer.readableBytesView
@@ -153,23 +168,32 @@ package struct NodeClient: Sendable {
         }
     }
 
-    package func checked(_ answer: Answer) async throws -> Value {
+    /// For answers that are text: those of metrics and of attempts' logs.
+    package func checked(_ answer: Answer) throws(CommandFailure) -> Answer {
         guard (200..<300).contains(answer.status) else { throw Self.refusal(answer) }
-        return answer.value
+        return answer
     }
 
     /// What a node's problem means for a command.
     package static func refusal(_ answer: Answer) -> CommandFailure {
+        if let problem = answer.json { return refusal(status: answer.status, problem) }
+        // A proxy in front of a node has words of its own.
+        if [502, 503, 504].contains(answer.status) { return CommandFailure(.temporary, "\(answer.url) answers \(answer.status)") }
+        return CommandFailure(.protocolError, "\(answer.url) answers \(answer.status) with what is no JSON; is it a node?")
+    }
+
+    /// A problem (RFC 9457) as a failure.
+    package static func refusal(status: Int, _ problem: Value) -> CommandFailure {
         let code: CommandFailure.Code =
-            switch answer.status {
+            switch status {
             case 400, 413, 422: .badData
             case 401, 403: .denied
             case 404, 409, 412: .failed
             case 429, 502, 503, 504: .temporary
             default: .protocolError
             }
-        let detail = answer.value["detail"]?.string ?? answer.value.string ?? "status \(answer.status)"
-        return CommandFailure(code, detail.isEmpty ? "status \(answer.status)" : detail)
+        let detail = problem["detail"]?.string ?? ""
+        return CommandFailure(code, detail.isEmpty ? "status \(status)" : detail)
     }
 
     private func failure(_ error: any Error) -> CommandFailure {
@@ -187,6 +211,9 @@ package struct NodeClient: Sendable {
             return CommandFailure(
                 .unavailable,
                 "\(url) cannot be reached: \(isRefused ? "connection refused; is a node running? Start one with 'distric node'" : reason)")
+        }
+        if error is HTTPParserError {
+            return CommandFailure(.protocolError, "\(url) does not speak HTTP as a node does; is it a node?")
         }
         let text = "\(error)"
         if text.contains("unsupportedScheme") { return CommandFailure(.usage, "'\(url)' is no http or https URL") }

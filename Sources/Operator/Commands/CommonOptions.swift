@@ -72,8 +72,12 @@ struct FilterOptions: ParsableArguments {
     var sort: String?
 
     /// With a filter or an order a list is a window of what is open and what ended lately.
-    func query(_ list: ListOptions) -> [(String, String?)] {
-        filter == nil && sort == nil ? list.query : [("filter", filter), ("sort", sort), ("window", "0:\(list.limit)")]
+    func query(_ list: ListOptions) throws(CommandFailure) -> [(String, String?)] {
+        guard filter != nil || sort != nil else { return list.query }
+        guard list.cursor == nil else {
+            throw CommandFailure(.usage, "--cursor goes on in a list without --filter and --sort; with them, ask for more by --limit")
+        }
+        return [("filter", filter), ("sort", sort), ("window", "0:\(list.limit)")]
     }
 }
 

@@ -67,7 +67,7 @@ enum DefinitionActions {
         let body = Value.list(documents.map(\.value))
         let client = try common.client
         let answer = try await client.send("POST", path, [common.space], body: JSONWriter.bytes(body))
-        guard answer.status == 422, let errors = answer.value["errors"]?.list else { return try await client.checked(answer) }
+        guard answer.status == 422, let errors = answer.value["errors"]?.list else { return try NodeClient.value(answer) }
         let lines = errors.map { error -> String in
             let place = Int(error["definition"]?.int ?? 0)
             let (pointer, detail) = (error["pointer"]?.string ?? "", error["detail"]?.string ?? "")
@@ -92,7 +92,7 @@ enum DefinitionActions {
     static func delete(_ name: String, _ common: CommonOptions, path: String) async throws {
         let client = try common.client
         let answer = try await client.send("DELETE", "/api/v1/\(path)/\(NodeClient.escaped(name))", [common.space])
-        let value = try await client.checked(answer)
+        let value = try NodeClient.value(answer)
         Session.current.out("\(name) removed; catalog version \(Column.plain(value["catalogVersion"] ?? .null)) is in force\n")
     }
 }

@@ -19,7 +19,7 @@ package struct Messages: AsyncParsableCommand {
 
         @concurrent
         func run() async throws {
-            let answer = try await common.client.get("/api/v1/messages", filter.query(list) + [common.space])
+            let answer = try await common.client.get("/api/v1/messages", try filter.query(list) + [common.space])
             common.print(
                 answer["items"]?.list ?? [],
                 [

@@ -47,6 +47,7 @@ package struct Health: AsyncParsableCommand {
     @concurrent
     package func run() async throws {
         let answer = try await common.client.send("GET", "/health/ready")
+        guard answer.json?["components"] != nil else { throw NodeClient.refusal(answer) }
         let columns = [Column("COMPONENT", "name"), Column("STATUS", "status"), Column("SINCE", "since"), Column("REASON", "reason")]
         common.print(answer.value["components"]?.list ?? [], columns, name: "name", empty: "the node says nothing of its health")
         guard answer.status == 200 else { throw CommandFailure(.failed, "not ready") }
@@ -96,7 +97,7 @@ package struct Events: AsyncParsableCommand {
         let items = answer["items"]?.list ?? []
         if !items.isEmpty || !follow { common.print(items, Self.columns, name: "seq", empty: "no event yet") }
         guard follow else { return }
-        let last = items.last?["seq"]?.int.map { UInt64($0) } ?? after ?? 0
+        let last = items.last?["seq"]?.int.map { UInt64(clamping: $0) } ?? after ?? 0
         try await common.client.stream("/api/v1/events", [("after", String(last))]) { line in
             guard line.hasPrefix("data: "), let event = try? JSONScanner.parse(line.dropFirst(6).utf8) else { return }
             Session.current.out(text(event))
@@ -113,7 +114,7 @@ package struct Events: AsyncParsableCommand {
         switch common.output {
         case .json, .jsonl: JSONWriter.text(event) + "\n"
         case .table, .wide, .yaml, .csv, .tsv, .name:
-            Self.columns.filter { !$0.isWide }.map { $0.text(event) }.joined(separator: "  ") + "\n"
+            Self.columns.filter { !$0.isWide }.map { PlainText.oneLine($0.text(event)) }.joined(separator: "  ") + "\n"
         }
     }
 }
@@ -165,7 +166,8 @@ package struct Logs: AsyncParsableCommand {
             for item in value["items"]?.list ?? [] {
                 Session.current.out(
                     common.output == .json || common.output == .jsonl
-                        ? JSONWriter.text(item) + "\n" : Self.columns.map { $0.text(item) }.joined(separator: "  ") + "\n")
+                        ? JSONWriter.text(item) + "\n"
+                        : Self.columns.map { PlainText.oneLine($0.text(item)) }.joined(separator: "  ") + "\n")
             }
             if let missed = value["missed"]?.int, missed > 0 { Session.current.note("(\(missed) lines came too fast and are not shown)\n") }
         }
@@ -222,8 +224,7 @@ package struct Metrics: AsyncParsableCommand {
     @concurrent
     package func run() async throws {
         let client = try common.client
-        let answer = try await client.send("GET", "/metrics")
-        _ = try await client.checked(answer)
+        let answer = try client.checked(try await client.send("GET", "/metrics"))
         let lines = String(decoding: answer.bytes, as: UTF8.self).split(separator: "\n")
         for line in lines where word.map({ line.contains($0) }) ?? true { Session.current.out("\(line)\n") }
     }

@@ -23,7 +23,7 @@ package struct Runs: AsyncParsableCommand {
 
         @concurrent
         func run() async throws {
-            let query = filter.query(list) + [common.space, ("state", state), ("workflow", workflow)]
+            let query = try filter.query(list) + [common.space, ("state", state), ("workflow", workflow)]
             let answer = try await common.client.get("/api/v1/runs", query)
             common.print(
                 answer["items"]?.list ?? [],
@@ -93,7 +93,7 @@ package struct Runs: AsyncParsableCommand {
             guard common.output == .table || common.output == .wide else { return Session.current.out(JSONWriter.text(value) + "\n") }
             let attempt = (value["attempt"]?.int ?? 0) > 1 ? " (attempt \(value["attempt"]?.int ?? 0))" : ""
             let error = value.at("error", "message")?.string.map { ": \($0)" } ?? ""
-            Session.current.out("\(name) \(state)\(attempt)\(error)\n")
+            Session.current.out(PlainText.oneLine("\(name) \(state)\(attempt)\(error)") + "\n")
         }
     }
 
@@ -175,7 +175,7 @@ package struct Tasks: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             let answer = try await common.client.get(
-                "/api/v1/tasks", filter.query(list) + [common.space, ("status", state), ("workflow", workflow)])
+                "/api/v1/tasks", try filter.query(list) + [common.space, ("status", state), ("workflow", workflow)])
             let columns = [Column("ID", "id"), Column("WORKFLOW", "workflow")] + RunText.taskColumns.dropFirst()
             common.print(
                 answer["items"]?.list ?? [], columns,
@@ -216,8 +216,8 @@ package struct Tasks: AsyncParsableCommand {
             let client = try common.client
             var number = attempt
             if number == nil { number = Int(try await client.get("/api/v1/tasks/\(NodeClient.escaped(id))")["attempt"]?.int ?? 1) }
-            let answer = try await client.send("GET", "/api/v1/tasks/\(NodeClient.escaped(id))/attempts/\(max(1, number ?? 1))/log")
-            _ = try await client.checked(answer)
+            let answer = try client.checked(
+                try await client.send("GET", "/api/v1/tasks/\(NodeClient.escaped(id))/attempts/\(max(1, number ?? 1))/log"))
             Session.current.out(String(decoding: answer.bytes, as: UTF8.self))
         }
     }

@@ -37,14 +37,20 @@ extension ConsoleState {
             }
         }
         guard !commands.isEmpty, let first = chosen.first else { return refuse(refused.first ?? "it does not fit", isProblem: true) }
-        var effect = [spec.effect(first)]
+        var effect = [spec.effect?(first) ?? DangerTier.of(commands[0]).effect]
         if !refused.isEmpty { effect.append("\(refused.count) of \(chosen.count) are left out: \(refused[0])") }
-        let title = commands.count == 1 ? "\(spec.title)?" : "\(spec.title), \(commands.count) times?"
-        switch spec.tier {
+        return confirm(commands.count == 1 ? "\(spec.title)?" : "\(spec.title), \(commands.count) times?", effect, commands)
+    }
+
+    /// Runs commands of one kind, after what their danger asks for.
+    mutating func confirm(_ title: String, _ effect: [String], _ commands: [[String]]) -> [ConsoleEffect] {
+        guard let first = commands.first else { return [] }
+        // Who may only read is refused by what would send it.
+        switch settings.isReadOnly ? .mild : DangerTier.of(first).tier {
         case .mild: return start(commands)
         case .moderate: mode = .dialog(Dialog(title: title, effect: effect, commands: commands))
         case .severe:
-            let name = commands.count == 1 ? commands[0].dropFirst(2).first ?? "yes" : "\(commands.count)"
+            let name = commands.count == 1 ? first.filter { !$0.hasPrefix("-") }.dropFirst(2).first ?? "yes" : "\(commands.count)"
             mode = .dialog(Dialog(title: title, effect: effect, commands: commands, wanted: name))
         }
         return []
@@ -71,6 +77,18 @@ extension ConsoleState {
         case .workflow: return nil
         default: return nil
         }
+    }
+
+    /// A dialog's answer where it is typed as a line.
+    package mutating func answer(line: String) -> [ConsoleEffect] {
+        guard case .dialog(let dialog) = mode else { return [] }
+        guard let wanted = dialog.wanted else {
+            return answer(["y", "yes"].contains(line.lowercased()) ? .character("y") : .escape, dialog)
+        }
+        guard line == wanted else { return answer(.escape, dialog) }
+        var whole = dialog
+        whole.typed = line
+        return answer(.enter, whole)
     }
 
     mutating func answer(_ key: Key, _ dialog: Dialog) -> [ConsoleEffect] {
@@ -141,6 +159,12 @@ extension ConsoleState {
         }
         showOutput(command, lines)
         return []
+    }
+
+    /// What was wrong at the start: a line, or a page when there is more than one.
+    package mutating func complain(_ problem: String) {
+        guard let first = toast, first.isProblem else { return say(problem, isProblem: true) }
+        showOutput("at the start", [first.text, problem].map { Line(Words.oneLine($0), .error) })
     }
 
     private mutating func showOutput(_ title: String, _ lines: [Line]) {

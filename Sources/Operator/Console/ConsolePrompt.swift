@@ -221,7 +221,7 @@ extension ConsoleState {
             say("no view or command '\(first)'\(meant.map { "; did you mean '\($0)'?" } ?? "; ? lists the keys")", isProblem: true)
             return []
         }
-        batches.append(1)
-        return [.run([first] + rest)]
+        let command = [first] + rest
+        return confirm("run it?", [DangerTier.of(command).effect], [command])
     }
 }

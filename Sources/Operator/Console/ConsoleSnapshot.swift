@@ -61,7 +61,7 @@ package enum ConsoleSnapshot {
         switch state.freshness {
         case .live: break
         case .stale(let seconds, let reason): lines.append("stale since \(seconds) s\(reason.map { ": \($0)" } ?? "")")
-        case .none(let reason): return lines.joined(separator: "\n") + "\nno data: \(reason)\n"
+        case .none(let failure): return lines.joined(separator: "\n") + "\nno data: \(failure.message)\n"
         }
         let canvas = Canvas(size: Size(1, 1), theme: .plain, level: .ascii)
         if state.place.view == .pulse, let status = state.status {
@@ -92,10 +92,16 @@ package enum ConsoleSnapshot {
                 } else {
                     lines.append(
                         state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }
-                            .map { "\($0.title.lowercased()) \($0.state?(row) ?? $0.text(row, state.now))" }.joined(separator: ", "))
+                            .map { "\($0.title.lowercased()) \($0.state?(row) ?? whole($0, row, state.now))" }.joined(separator: ", "))
                 }
             }
         }
         return lines.map { Words.oneLine($0) }.joined(separator: "\n") + "\n"
+    }
+
+    /// Ids are cut for the width of a screen; where there is none they are whole.
+    private static func whole(_ column: ConsoleColumn, _ row: Value, _ now: ClusterTime) -> String {
+        let text = column.text(row, now)
+        return text.hasPrefix("…") ? Words.plain(row[column.key]) : text
     }
 }

@@ -57,6 +57,12 @@ package struct Dialog: Equatable, Sendable {
     package var wanted: String?
     package var typed = ""
     package var isYesFocused = false
+
+    /// What it asks, for where there is no screen.
+    package var question: String {
+        ([title] + effect + commands.prefix(5).map(ConsoleState.shown)).joined(separator: "\n")
+            + "\n\(wanted.map { "type \($0) to go on" } ?? "y to go on"), anything else to leave it: "
+    }
 }
 
 /// A line that is being typed.
@@ -249,21 +255,21 @@ package struct ConsoleState: Equatable, Sendable {
     package enum Freshness: Equatable, Sendable {
         case live
         case stale(seconds: Int64, reason: String?)
-        case none(reason: String)
+        case none(CommandFailure)
     }
 
     package var freshness: Freshness {
         let keys = ([valueFeed, rowsFeed].compactMap { $0 } + [Views.statusFeed])
         var worst: Freshness = .live
         for key in keys {
-            guard let data = feeds[key] else { return .none(reason: "asking \(settings.url)") }
+            let data = feeds[key] ?? FeedData()
             guard data.hasData, let updated = data.updatedAt else {
-                return .none(reason: data.problem ?? "asking \(settings.url)")
+                return .none(data.failure ?? CommandFailure(.unavailable, "asking \(settings.url)"))
             }
             let age = max(0, now.duration(since: updated).milliseconds / 1000)
-            if data.problem != nil || age > 5 {
+            if data.failure != nil || age > 5 {
                 if case .stale(let seconds, _) = worst, seconds >= age { continue }
-                worst = .stale(seconds: age, reason: data.problem)
+                worst = .stale(seconds: age, reason: data.failure?.message)
             }
         }
         return worst

@@ -48,10 +48,8 @@ package enum FeedUpdate: Equatable, Sendable {
     case lines([Value], missed: Int)
     /// Nothing new, and the node is there.
     case alive
-    /// The node says no: a filter that is wrong, a thing that is not there.
-    case refused(String)
-    /// The node cannot be reached, or what it sends is not understood.
-    case lost(String)
+    /// The node says no, cannot be reached, or sends what is not understood.
+    case failed(CommandFailure)
 }
 
 /// What is known of a feed.
@@ -70,15 +68,14 @@ package struct FeedData: Equatable, Sendable {
     package private(set) var received = 0
     package private(set) var missed = 0
     package private(set) var dropped = 0
-    package private(set) var problem: String?
-    package private(set) var isLost = false
+    package private(set) var failure: CommandFailure?
     package private(set) var updatedAt: ClusterTime?
     /// Rises with every change of what is known.
     package private(set) var version = 0
 
     package init() {}
 
-    package var hasData: Bool { value != nil || updatedAt != nil && problem == nil || !ids.isEmpty || !lines.isEmpty }
+    package var hasData: Bool { value != nil || updatedAt != nil && failure == nil || !ids.isEmpty || !lines.isEmpty }
 
     /// The row at a place of the whole list; nil when it is not loaded.
     package func row(at place: Int) -> Value? {
@@ -110,14 +107,11 @@ package struct FeedData: Equatable, Sendable {
                 lines.removeFirst(lines.count - Self.lineLimit)
             }
         case .alive: break
-        case .refused(let reason):
-            (problem, isLost) = (reason, false)
-            return
-        case .lost(let reason):
-            (problem, isLost) = (reason, true)
+        case .failed(let failure):
+            self.failure = failure
             return
         }
-        (problem, isLost) = (nil, false)
+        failure = nil
         updatedAt = now
         if update != .alive { version += 1 }
     }

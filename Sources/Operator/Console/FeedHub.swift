@@ -61,15 +61,14 @@ package final class FeedHub: Sendable {
                         deliver(request.key, FeedDecoding.update(name, Array(line.dropFirst(6).utf8), client.url))
                     }
                     guard !Task.isCancelled else { return }
-                    deliver(request.key, .lost("\(client.url) ended the stream"))
+                    deliver(request.key, .failed(CommandFailure(.unavailable, "\(client.url) ended the stream")))
                 } catch let failure as CommandFailure {
                     guard !Task.isCancelled else { return }
-                    let isRefusal = failure.code == .badData || failure.code == .failed || failure.code == .denied || failure.code == .usage
-                    deliver(request.key, isRefusal ? .refused(failure.message) : .lost(failure.message))
-                    if isRefusal { wait = Self.longestPause }
+                    deliver(request.key, .failed(failure))
+                    if [.badData, .failed, .denied, .usage].contains(failure.code) { wait = Self.longestPause }
                 } catch {
                     guard !Task.isCancelled else { return }
-                    deliver(request.key, .lost("\(error)"))
+                    deliver(request.key, .failed(CommandFailure(.unavailable, "\(error)")))
                 }
                 if hasAnswered { wait = Self.firstPause }
                 try? await Task.sleep(for: wait)
@@ -86,10 +85,8 @@ package final class FeedHub: Sendable {
                 let query = request.query.filter { $0.0 != "every" }
                 let answer = try await client.get(request.key.path, query + (request.key.kind == .lines ? [("limit", "500")] : []))
                 found.append((request.key, FeedDecoding.once(answer, request)))
-            } catch let failure as CommandFailure {
-                found.append((request.key, failure.code == .unavailable ? .lost(failure.message) : .refused(failure.message)))
             } catch {
-                found.append((request.key, .lost("\(error)")))
+                found.append((request.key, .failed(error as? CommandFailure ?? CommandFailure(.unavailable, "\(error)"))))
             }
         }
         return found
@@ -101,22 +98,24 @@ enum FeedDecoding {
     /// More rows or lines than any list has.
     private static let countLimit: Int64 = 1 << 40
 
+    private static func strange(_ words: String) -> FeedUpdate { .failed(CommandFailure(.protocolError, words)) }
+
     static func update(_ name: String, _ bytes: [UInt8], _ url: String) -> FeedUpdate {
         guard let value = try? JSONScanner.parse(bytes, maximumDepth: 512) else {
-            return .lost("\(url) sends what this program does not understand")
+            return strange("\(url) sends what this program does not understand")
         }
         switch name {
         case "rows":
             guard let rows = value["rows"]?.list, let total = value["total"]?.int, let matched = value["matched"]?.int,
                 let offset = value["offset"]?.int, [total, matched, offset].allSatisfy({ (0...countLimit).contains($0) })
-            else { return .lost("\(url) sends rows in another form; is it of another version?") }
+            else { return strange("\(url) sends rows in another form; is it of another version?") }
             let ids = value["ids"]?.list.map { $0.compactMap(\.string) }
             return .rows(total: Int(total), matched: Int(matched), offset: Int(offset), ids: ids, rows: rows)
         case "value": return .value(value)
         case "lines":
-            guard let items = value["items"]?.list else { return .lost("\(url) sends lines in another form; is it of another version?") }
+            guard let items = value["items"]?.list else { return strange("\(url) sends lines in another form; is it of another version?") }
             return .lines(items, missed: Int(min(countLimit, max(0, value["missed"]?.int ?? 0))))
-        case "problem": return .refused(value["detail"]?.string ?? "the node refuses")
+        case "problem": return .failed(NodeClient.refusal(status: Int(clamping: value["status"]?.int ?? 0), value))
         default: return .alive
         }
     }
@@ -126,7 +125,7 @@ enum FeedDecoding {
         case .value: return .value(answer)
         case .lines: return .lines(answer["items"]?.list ?? [], missed: 0)
         case .rows:
-            guard let items = answer["items"]?.list else { return .lost("the node answers in another form") }
+            guard let items = answer["items"]?.list else { return strange("the node answers in another form; is it of another version?") }
             let ids = items.map { row in
                 ["rowKey", "id", "traceId", "name", "spanId"].lazy.compactMap { row[$0]?.string }.first ?? ""
             }

@@ -35,16 +35,7 @@ enum Words {
     static func plain(_ value: Value?) -> String { value.map(Column.plain) ?? "-" }
 
     /// One line, without control characters.
-    static func oneLine(_ text: String, limit: Int = 2000) -> String {
-        var out = ""
-        for scalar in text.unicodeScalars.prefix(limit) {
-            switch scalar.properties.generalCategory {
-            case .control, .lineSeparator, .paragraphSeparator: out.unicodeScalars.append(" ")
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        return out
-    }
+    static func oneLine(_ text: String, limit: Int = 2000) -> String { PlainText.oneLine(text, limit: limit) }
 
     static func time(_ value: Value?) -> ClusterTime? { value?.string.flatMap { ClusterTime(rfc3339: $0) } }
 

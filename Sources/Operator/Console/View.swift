@@ -138,22 +138,14 @@ struct ConsoleColumn: Sendable {
     }
 }
 
-/// What can be done with a row, and how dangerous that is.
+/// What can be done with a row.
 struct ActionSpec: Sendable {
-    enum Tier: Sendable {
-        case mild
-        /// Asked for; `No` has the focus.
-        case moderate
-        /// The name must be typed.
-        case severe
-    }
-
     let action: KeyAction
     let title: String
-    let tier: Tier
     /// Nil when the action does not fit the row, with the reason.
     let command: @Sendable (Value) -> Result<[String], Refusal>
-    let effect: @Sendable (Value) -> String
+    /// What it will do, of this row; nil for what it does to any.
+    var effect: (@Sendable (Value) -> String)?
 
     struct Refusal: Error { let reason: String }
 }

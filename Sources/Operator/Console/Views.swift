@@ -231,7 +231,7 @@ enum RunActionSpecs {
     private static func id(_ row: Value, _ keys: String...) -> String? { keys.lazy.compactMap { row[$0]?.string }.first }
 
     static let retry = ActionSpec(
-        action: .retry, title: "retry run", tier: .moderate,
+        action: .retry, title: "retry run",
         command: { row in
             let state = row["runState"]?.string ?? row["state"]?.string ?? ""
             guard let run = id(row, "run", "id") else { return .failure(.init(reason: "this is no run")) }
@@ -243,7 +243,7 @@ enum RunActionSpecs {
         effect: { row in "A new run of \(Words.plain(row["workflow"])) begins with the same message; this one stays as it is." })
 
     static let cancel = ActionSpec(
-        action: .cancel, title: "cancel run", tier: .moderate,
+        action: .cancel, title: "cancel run",
         command: { row in
             let state = row["runState"]?.string ?? row["state"]?.string ?? ""
             guard let run = id(row, "run", "id") else { return .failure(.init(reason: "this is no run")) }
@@ -261,13 +261,11 @@ enum RunActionSpecs {
 enum DefinitionActionSpecs {
     static func delete(_ path: String, _ noun: String, _ name: @escaping @Sendable (Value) -> String?) -> ActionSpec {
         ActionSpec(
-            action: .delete, title: "delete \(noun)", tier: .severe,
+            action: .delete, title: "delete \(noun)",
             command: { row in
                 guard let name = name(row) else { return .failure(.init(reason: "this has no name")) }
                 let space = row["namespace"]?.string ?? "default"
                 return .success([path, "delete", name] + (space == "default" ? [] : ["-n", space]))
-            },
-            effect: { row in "No message will start it any more; open runs go on with what they began with. A new catalog version results."
             })
     }
 

@@ -83,14 +83,15 @@ package struct Rendering: Sendable {
         return items.enumerated().map { number, item in
             "-[ \(number + 1) ]-\n"
                 + columns.map { column in
-                    column.title + String(repeating: " ", count: longest - column.title.count + 1) + "| " + Self.oneLine(column.text(item))
+                    column.title + String(repeating: " ", count: longest - column.title.count + 1) + "| "
+                        + PlainText.oneLine(column.text(item))
                         + "\n"
                 }.joined()
         }.joined()
     }
 
     private func table(_ items: [Value], _ columns: [Column]) -> String {
-        let cells = [columns.map(\.title)] + items.map { item in columns.map { Self.oneLine($0.text(item)) } }
+        let cells = [columns.map(\.title)] + items.map { item in columns.map { PlainText.oneLine($0.text(item)) } }
         var widths = columns.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
         if width > 0, let last = widths.indices.last {
             let others = widths.dropLast().reduce(0) { $0 + $1 + 2 }
@@ -106,10 +107,6 @@ package struct Rendering: Sendable {
             }
             return line + "\n"
         }.joined()
-    }
-
-    private static func oneLine(_ text: String) -> String {
-        String(text.map { $0.isNewline || ($0.unicodeScalars.first?.properties.generalCategory == .control) ? " " : $0 })
     }
 
     private func separated(_ items: [Value], _ columns: [Column], _ separator: String, _ cell: (String) -> String) -> String {
@@ -133,7 +130,7 @@ package struct Rendering: Sendable {
                 "\(space)\(member.key):\n" + items.map { "\(space)  -\n" + facts($0, indent: indent + 4) }.joined()
             default:
                 "\(space)\(member.key):" + String(repeating: " ", count: longest - member.key.count + 1)
-                    + Self.oneLine(Column.plain(member.value)) + "\n"
+                    + PlainText.oneLine(Column.plain(member.value)) + "\n"
             }
         }.joined()
     }

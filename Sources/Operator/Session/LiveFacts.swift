@@ -38,16 +38,14 @@ package final class LiveFacts: Sendable {
 
     /// Asks for role and term, for at most 150 ms; the answer counts when it comes later too.
     package func refresh() async {
-        let asked = Task {
+        let before = state.withLock { $0.answers }
+        Task {
             await self.ask()
             self.state.withLock { $0.answers += 1 }
         }
-        let before = state.withLock { $0.answers }
         let end = Date().addingTimeInterval(Self.patience)
-        while Date() < end, state.withLock({ $0.answers }) == before, !asked.isCancelled { try? await Task.sleep(for: .milliseconds(3)) }
+        while Date() < end, state.withLock({ $0.answers }) == before { try? await Task.sleep(for: .milliseconds(3)) }
     }
-
-    package func refreshSoon() { Task { await self.ask() } }
 
     private func ask() async {
         let client = state.withLock { $0.client }

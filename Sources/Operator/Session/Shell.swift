@@ -22,6 +22,9 @@ package final class Shell: Sendable {
         var running: Task<Int32, Never>?
         var showsEvents = true
         var isOver = false
+
+        /// Not while a command prints them itself.
+        var wantsEvents: Bool { showsEvents && !(running != nil && last.first == "events") }
     }
 
     package static let help = """
@@ -61,7 +64,8 @@ package final class Shell: Sendable {
         while !state.withLock({ $0.isOver }), let line = await lines.next(prompt: prompt(colored: true)) {
             guard !line.allSatisfy(\.isWhitespace) else { continue }
             code = await run(line: line)
-            facts.refreshSoon()
+            // The prompt shows what is so now, not what was so before the command; it waits for it no longer than for a completion.
+            await facts.refresh()
         }
         return code
     }
@@ -90,32 +94,36 @@ package final class Shell: Sendable {
 
     package func interrupt() { state.withLock { $0.running }?.cancel() }
 
-    /// Warnings and errors, above the prompt.
+    /// Warnings and errors, above the prompt. Each node's events are numbered: after a break they go on where they were.
     private func follow(_ lines: some LineSource) async {
+        var seen: [String: Int64] = [:]
         while !Task.isCancelled {
-            let (client, shows) = state.withLock { state in
-                (
-                    NodeClient(url: Session.$current.withValue(state.session) { RunningNodes.url(asked: nil) }, timeout: .seconds(5)),
-                    state.showsEvents
-                )
-            }
+            let session = state.withLock { $0.session }
+            let client = NodeClient(url: Session.$current.withValue(session) { RunningNodes.url(asked: nil) }, timeout: .seconds(5))
+            let url = client.url
+            var isFirst = seen[url] == nil
             do {
-                var isFirst = true
-                try await client.stream("/api/v1/events", [("watch", "true")], beats: true) { line in
+                try await client.stream(
+                    "/api/v1/events", [("watch", "true"), ("after", seen[url].map(String.init))], beats: true
+                ) { line in
+                    // The shell may have been sent to another cluster.
+                    if self.state.withLock({ $0.session.url }) != session.url { throw CancellationError() }
                     guard line.hasPrefix("data: "), let value = try? JSONScanner.parse(line.dropFirst(6).utf8) else { return }
+                    let events = value["items"]?.list ?? []
+                    seen[url] = max(0, events.last?["seq"]?.int ?? 0, seen[url] ?? 0)
                     defer { isFirst = false }
-                    guard !isFirst, shows, self.state.withLock({ $0.showsEvents }) else { return }
-                    for event in value["items"]?.list ?? [] where event["severity"]?.string != "info" {
-                        let severity = Words.plain(event["severity"])
-                        lines.printAbove(
-                            "\(Words.clock(event["time"])) \(severity) \(Words.plain(event["kind"])): \(Words.oneLine(Words.plain(event["text"])))"
-                        )
-                    }
+                    guard !isFirst, self.state.withLock({ $0.wantsEvents }) else { return }
+                    for event in events where event["severity"]?.string != "info" { lines.printAbove(Self.text(event)) }
                     if let missed = value["missed"]?.int, missed > 0 { lines.printAbove("(\(missed) events were not shown)") }
                 }
             } catch {}
             try? await Task.sleep(for: .seconds(1))
         }
+    }
+
+    private static func text(_ event: Value) -> String {
+        "\(Words.clock(event["time"])) \(Words.plain(event["severity"])) \(Words.plain(event["kind"])): "
+            + Words.oneLine(Words.plain(event["text"]))
     }
 
     // MARK: Lines

@@ -50,8 +50,8 @@ extension ConsoleState {
         guard !layout.strip.isEmpty else { return }
         canvas.surface.fill(layout.strip, canvas.theme[.stripText])
         guard let status else {
-            if case .none(let reason) = freshness {
-                canvas.put("no data: \(reason)", 1, layout.strip.y, .stripStale, limit: layout.strip.width - 2)
+            if case .none(let failure) = freshness {
+                canvas.put("no data: \(failure.message)", 1, layout.strip.y, .stripStale, limit: layout.strip.width - 2)
             }
             return
         }

@@ -176,9 +176,11 @@ struct Layout {
                 (.runs, "workflows", .boxFlow), (.rules, "rules", .boxRules), (.events, "events", .boxEvents),
             ]
             let (view, title, role) = titles[state.place.tab % 3]
+            let head = strip.isEmpty ? 2 : 1
             boxes = [
                 Box(
-                    rect: Rect(body.x, body.y + 2, body.width, body.height - 2), view: view, title: title, number: 4 + state.place.tab % 3,
+                    rect: Rect(body.x, body.y + head, body.width, body.height - head), view: view, title: title,
+                    number: 4 + state.place.tab % 3,
                     role: role)
             ]
         default: pulse = .facts

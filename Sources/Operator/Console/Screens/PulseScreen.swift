@@ -112,8 +112,8 @@ struct PulseScreen {
     }
 
     private func drawMissing(_ canvas: inout Canvas) {
-        guard case .none(let reason) = state.freshness else { return }
-        for (number, text) in Words.wrapped("no data: \(reason)", width: max(10, layout.rows.width - 4)).prefix(layout.rows.height)
+        guard case .none(let failure) = state.freshness else { return }
+        for (number, text) in Words.wrapped("no data: \(failure.message)", width: max(10, layout.rows.width - 4)).prefix(layout.rows.height)
             .enumerated()
         {
             canvas.put(text, layout.rows.x + 1, layout.rows.y + number, .dim)
@@ -201,9 +201,10 @@ struct PulseScreen {
 
     private func drawTabs(_ status: Value, _ canvas: inout Canvas) {
         let area = layout.rows
-        canvas.facts(StatusFacts.strip(status), 0, area.y, limit: area.width)
+        if layout.strip.isEmpty { canvas.facts(StatusFacts.strip(status), 0, area.y, limit: area.width) }
         drawTabLine(
-            0, area.y + 1, [("1", "raft"), ("2", "gossip"), ("3", "tasks"), ("4", "flows"), ("5", "rules"), ("6", "events")],
+            0, area.y + (layout.strip.isEmpty ? 1 : 0),
+            [("1", "raft"), ("2", "gossip"), ("3", "tasks"), ("4", "flows"), ("5", "rules"), ("6", "events")],
             3 + state.place.tab % 3, &canvas)
         guard let box = layout.boxes.last else { return }
         fill(box.view, status, Rect(box.rect.x - 1, box.rect.y, box.rect.width + 2, box.rect.height), &canvas)

@@ -154,7 +154,7 @@ struct TableScreen {
     private func drawEmpty(_ canvas: inout Canvas) {
         let text: String
         switch state.freshness {
-        case .none(let reason): text = "no data: \(reason)"
+        case .none(let failure): text = "no data: \(failure.message)"
         case .live, .stale:
             text =
                 state.place.filter.isEmpty || state.place.highlights
