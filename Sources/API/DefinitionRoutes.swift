@@ -98,7 +98,9 @@ struct DefinitionRoutes: Sendable {
     private func listing(_ request: Request, _ kind: String) throws -> Response {
         let namespace = try request.namespaceFilter()
         let columns = ["name", "namespace", "version", "tasks", "rules", "label", "match", "open"]
-        return try info.rows(request, columns, id: "rowKey") {
+        return try info.rows(
+            request, columns, id: "rowKey", version: { [loop = info.coordinator.loop] in loop.current.state.applied.number }
+        ) {
             let state = info.coordinator.loop.current.state
             var open: [String: Int] = [:]
             if kind == WorkflowDefinition.kind {
@@ -151,7 +153,7 @@ struct DefinitionRoutes: Sendable {
         return .object([
             "version": Value(record.version), "definition": value,
             "stats": kind == RuleSet.kind
-                ? .list(RuleRows(info: info, namespace: namespace).values.filter { $0["set"]?.string == key.name }) : nil,
+                ? .list(RuleRows(info: info, namespace: namespace, name: key.name).values) : nil,
         ])
     }
 

@@ -16,6 +16,8 @@ package struct NodeInfo: Sendable {
     /// Settings in force as `config show` prints them, secrets left out.
     package var settings: Value
     package let watchers: Watchers
+    let openWork = OpenWork()
+    let pinned = PinnedDefinitions()
 
     package init(
         node: NodeID, cluster: UUIDv7, version: String, coordinator: CoordinatorNode, worker: (any WorkerLink)?, telemetry: Telemetry,

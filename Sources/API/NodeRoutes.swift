@@ -110,6 +110,9 @@ struct NodeRoutes: Sendable {
             })
     }
 
+    /// The number that the newest `limit` lines are above.
+    private static func before(_ last: UInt64, _ limit: Int) -> UInt64 { last - min(last, UInt64(limit)) }
+
     private static let eventColumns = ["seq", "time", "kind", "severity", "subject", "text", "node"]
 
     private func watchEvents(_ request: Request, _ after: UInt64?) throws -> Response {
@@ -117,8 +120,7 @@ struct NodeRoutes: Sendable {
         let limit = try request.limit(default: 200)
         let ring = info.telemetry.events
         // The first answer reaches back, so that a view is never empty for want of news.
-        let start = after ?? ring.lastNumber - min(ring.lastNumber, UInt64(limit))
-        return try info.lines(request, after: start) { seq in
+        return try info.lines(request, after: after ?? Self.before(ring.lastNumber, limit)) { seq in
             let last = ring.lastNumber
             let events = ring.events(after: seq)
             let kept = events.map(\.value).filter { LineFilter.keeps($0, filter) }
@@ -129,17 +131,14 @@ struct NodeRoutes: Sendable {
         }
     }
 
-    private func lineFilter(_ request: Request, _ columns: [String]) throws -> RowFilter {
+    /// - Parameter columns: nil where lines may have any.
+    private func lineFilter(_ request: Request, _ columns: [String]?) throws -> RowFilter {
         guard let window = try Window(request) else { return .all }
-        if let name = window.filter.columns.first(where: { !columns.contains($0) }) {
-            throw Problem.badRequest("invalid_column", "no column '\(name)'; there are \(columns.joined(separator: ", "))")
-        }
+        if let columns { try window.filter.columns.forEach { try Window.check($0, columns) } }
         return window.filter
     }
 
     // MARK: Logs and metrics
-
-    private static let logColumns = ["time", "level", "label", "message"]
 
     /// The newest lines, or with `watch=true` lines as they come; `level` is the least that is wanted.
     private func logs(_ request: Request) throws -> Response {
@@ -151,13 +150,7 @@ struct NodeRoutes: Sendable {
             }
             return level
         }
-        var filter = RowFilter.all
-        if let text = parameters["filter"] {
-            do throws(RowFilter.Problem) { filter = try RowFilter(String(text)) } catch {
-                throw Problem.badRequest("invalid_filter", error.description)
-            }
-        }
-        let (limit, wanted, ring) = (try request.limit(default: 200), filter, info.telemetry.logs)
+        let (limit, wanted, ring) = (try request.limit(default: 200), try lineFilter(request, nil), info.telemetry.logs)
         @Sendable func take(_ seq: UInt64) -> (items: [Value], missed: Int, last: UInt64) {
             let (entries, missed, last) = ring.newest(after: seq, limit: limit) { entry in
                 guard least.map({ entry.level >= $0 }) ?? true else { return false }
@@ -166,7 +159,7 @@ struct NodeRoutes: Sendable {
             return (entries.map(LineFilter.value), missed, last)
         }
         guard request.isWatching else { return info.list(take(after ?? 0).items) }
-        return try info.lines(request, after: after ?? ring.lastNumber - min(ring.lastNumber, UInt64(limit)), take)
+        return try info.lines(request, after: after ?? Self.before(ring.lastNumber, limit), take)
     }
 
     private func recentMetrics(_ request: Request) throws -> Response {

@@ -65,12 +65,15 @@ enum Presentation {
         ])
     }
 
-    /// Ids are unique within a source and a namespace only.
-    static func key(_ message: Message) -> String { "\(message.namespace)/\(message.source)/\(message.id)" }
+    /// Ids are unique within a source and a namespace only, and after the dedup window one may come again.
+    static func key(_ accepted: AcceptedMessage) -> String {
+        let message = accepted.message
+        return "\(message.namespace)/\(message.source)/\(message.id)/\(accepted.acceptedAt.milliseconds)"
+    }
 
     static func message(_ accepted: AcceptedMessage) -> Value {
         .object([
-            "rowKey": .string(key(accepted.message)), "id": .string(accepted.message.id),
+            "rowKey": .string(key(accepted)), "id": .string(accepted.message.id),
             "namespace": .string(accepted.message.namespace.text),
             "source": .string(accepted.message.source),
             "type": .string(accepted.message.type), "subject": accepted.message.subject.map(Value.string),

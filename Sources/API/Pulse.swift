@@ -13,8 +13,25 @@ struct Pulse: Sendable {
     private static let runCount = 3
 
     let info: NodeInfo
+    private var metrics: [MetricsHistory.Row] = []
+
+    init(info: NodeInfo) { self.info = info }
+
+    private func metric(_ name: String) -> MetricsHistory.Row? { metrics.first { $0.name == name } }
 
     var value: Value {
+        var pulse = self
+        // The last minute of what the screen draws.
+        pulse.metrics = info.telemetry.history.rows(
+            points: 60,
+            of: [
+                "distric_task_attempt_duration_seconds", "distric_task_attempts_failed_total", "distric_task_queue_depth",
+                "distric_runs_finished_total", "distric_messages_accepted_total",
+            ])
+        return pulse.whole
+    }
+
+    private var whole: Value {
         let raft = info.coordinator.raft.status
         let state = info.coordinator.loop.current.state
         let now = info.telemetry.clock.wall
@@ -26,7 +43,7 @@ struct Pulse: Sendable {
             "health": health,
             "catalogVersion": Value(state.catalogVersion), "queue": queue(now), "raft": raftValue,
             "gossip": ["alive": 1, "suspect": 0, "dead": 0],
-            "tasks": tasks(state), "runs": runs(state), "workflows": .list(recentRuns(state)),
+            "tasks": tasks, "runs": runs(state), "workflows": .list(recentRuns(state)),
             "messages": messages, "rules": .list(busiestRules), "events": .list(info.telemetry.events.latest(Self.eventCount).map(\.value)),
             "startedAt": .string(info.startedAt.rfc3339),
         ])
@@ -71,27 +88,22 @@ struct Pulse: Sendable {
         ]
     }
 
-    /// Open tasks by state; a state with very many open runs behind it is counted over the first thousand of them.
-    private func tasks(_ state: CoordinatorState) -> Value {
-        var counts: [TaskState: Int] = [:]
-        for open in state.runs.values.prefix(1000) { for task in open.run.tasks { counts[task.state, default: 0] += 1 } }
-        let rows = info.telemetry.history.rows(
-            points: 60, of: ["distric_task_attempt_duration_seconds", "distric_task_attempts_failed_total", "distric_task_queue_depth"])
-        func row(_ name: String) -> MetricsHistory.Row? { rows.first { $0.name == name } }
+    /// Tasks of open runs by state.
+    private var tasks: Value {
+        let counts = info.openWork.look(info).tasks
         func milliseconds(_ seconds: Double?) -> Value { seconds.map { .double(($0 * 100_000).rounded() / 100) } ?? .null }
-        let attempts = row("distric_task_attempt_duration_seconds")
+        let attempts = metric("distric_task_attempt_duration_seconds")
         return .object([
-            "running": Value(counts[.leased] ?? 0), "queued": Value(info.coordinator.loop.queue.queued),
+            "running": Value(info.coordinator.loop.queue.running), "queued": Value(info.coordinator.loop.queue.queued),
             "waiting": Value(counts[.waiting] ?? 0), "unknown": Value(counts[.unknown] ?? 0),
-            "failedPerSecond": .double(((row("distric_task_attempts_failed_total")?.rate ?? 0) * 100).rounded() / 100),
+            "failedPerSecond": .double(((metric("distric_task_attempts_failed_total")?.rate ?? 0) * 100).rounded() / 100),
             "p50Ms": milliseconds(attempts?.p50), "p99Ms": milliseconds(attempts?.p99),
-            "depth": .list((row("distric_task_queue_depth")?.recent ?? []).map { .int(Int64($0)) }),
+            "depth": .list((metric("distric_task_queue_depth")?.recent ?? []).map { .int(Int64($0)) }),
         ])
     }
 
     private func runs(_ state: CoordinatorState) -> Value {
-        let rows = info.telemetry.history.rows(points: 1, of: ["distric_runs_finished_total"])
-        let failed = rows.filter { row in
+        let failed = metrics.filter { row in
             row.name == "distric_runs_finished_total" && row.labels.contains { $0.value == "failed" || $0.value == "timed_out" }
         }
         return [
@@ -108,19 +120,18 @@ struct Pulse: Sendable {
     }
 
     private var messages: Value {
-        let rate = info.telemetry.history.rows(points: 30, of: ["distric_messages_accepted_total"])
-        let accepted = rate.first { $0.name == "distric_messages_accepted_total" }
+        let accepted = metric("distric_messages_accepted_total")
         return [
             "accepted": Value(info.coordinator.loop.current.state.totals.accepted),
             "perSecond": .double(((accepted?.rate ?? 0) * 10).rounded() / 10),
-            "recent": .list((accepted?.recent ?? []).map { .int(Int64($0)) }),
+            "recent": .list((accepted?.recent ?? []).suffix(30).map { .int(Int64($0)) }),
         ]
     }
 
     private var busiestRules: [Value] {
-        RuleRows(info: info, namespace: nil).values.sorted { ($0["hits"]?.int ?? 0) > ($1["hits"]?.int ?? 0) }.prefix(Self.ruleCount).map {
-            $0
-        }
+        let rules = RuleRows(info: info, namespace: nil).rules
+        let names = rules.map { (namespace: $0.set.namespace, name: "\($0.set.name)/\($0.rule.id)") }
+        return info.coordinator.intake.statistics.busiest(Self.ruleCount, of: names).map { RuleRows.value(rules[$0], info) }
     }
 }
 
@@ -128,33 +139,37 @@ struct Pulse: Sendable {
 struct RuleRows: Sendable {
     let info: NodeInfo
     let namespace: Namespace?
+    /// Only the rules of this set.
+    var name: String?
 
     static let columns = [
         "id", "set", "rule", "namespace", "priority", "state", "evaluations", "hits", "errors", "hitPercent", "evaluationsPerSecond",
         "hitsPerSecond", "latencyUs", "lastHit", "workflows",
     ]
 
-    var values: [Value] {
-        var rows: [Value] = []
-        for set in info.coordinator.loop.catalog.ruleSets where namespace.map({ $0 == set.namespace }) ?? true {
-            for rule in set.rules {
-                let entry = info.coordinator.intake.statistics.entry(set: set.name, rule: rule.id, namespace: set.namespace)
-                let share = entry.evaluationRate > 0 ? entry.hitRate / entry.evaluationRate : 0
-                func rounded(_ number: Double) -> Value { .double((number * 10).rounded() / 10) }
-                rows.append(
-                    .object([
-                        "rowKey": .string("\(set.namespace):\(set.name)/\(rule.id)"), "id": .string("\(set.name)/\(rule.id)"),
-                        "set": .string(set.name), "rule": .string(rule.id),
-                        "namespace": .string(set.namespace.text), "priority": Value(rule.priority),
-                        "state": .string(rule.isEnabled ? "live" : "disabled"), "evaluations": Value(entry.evaluations),
-                        "hits": Value(entry.hits), "errors": Value(entry.errors), "hitPercent": rounded(share * 100),
-                        "evaluationsPerSecond": rounded(entry.evaluationRate), "hitsPerSecond": rounded(entry.hitRate),
-                        "latencyUs": entry.latency.map { rounded(Double($0.nanoseconds) / 1000) } ?? .null,
-                        "lastHit": Value(entry.lastHit?.rfc3339), "recent": .list(entry.hitsBySecond.suffix(30).map { .int(Int64($0)) }),
-                        "workflows": .list(rule.actions.map { .string($0.workflow) }),
-                    ]))
-            }
-        }
-        return rows
+    var rules: [(set: RuleSet, rule: Rule)] {
+        info.coordinator.loop.catalog.ruleSets.filter { set in
+            (namespace.map { $0 == set.namespace } ?? true) && (name.map { sameBytes($0, set.name) } ?? true)
+        }.flatMap { set in set.rules.map { (set, $0) } }
+    }
+
+    var values: [Value] { rules.map { Self.value($0, info) } }
+
+    static func value(_ found: (set: RuleSet, rule: Rule), _ info: NodeInfo) -> Value {
+        let (set, rule) = found
+        let entry = info.coordinator.intake.statistics.entry(set: set.name, rule: rule.id, namespace: set.namespace)
+        let share = entry.evaluationRate > 0 ? entry.hitRate / entry.evaluationRate : 0
+        func rounded(_ number: Double) -> Value { .double((number * 10).rounded() / 10) }
+        return .object([
+            "rowKey": .string("\(set.namespace):\(set.name)/\(rule.id)"), "id": .string("\(set.name)/\(rule.id)"),
+            "set": .string(set.name), "rule": .string(rule.id),
+            "namespace": .string(set.namespace.text), "priority": Value(rule.priority),
+            "state": .string(rule.isEnabled ? "live" : "disabled"), "evaluations": Value(entry.evaluations),
+            "hits": Value(entry.hits), "errors": Value(entry.errors), "hitPercent": rounded(share * 100),
+            "evaluationsPerSecond": rounded(entry.evaluationRate), "hitsPerSecond": rounded(entry.hitRate),
+            "latencyUs": entry.latency.map { rounded(Double($0.nanoseconds) / 1000) } ?? .null,
+            "lastHit": Value(entry.lastHit?.rfc3339), "recent": .list(entry.hitsBySecond.suffix(30).map { .int(Int64($0)) }),
+            "workflows": .list(rule.actions.map { .string($0.workflow) }),
+        ])
     }
 }

@@ -202,7 +202,8 @@ struct RunRoutes: Sendable {
             let isLast = attempt == task.attempts
             let span = spans.last { $0.name == "task \(task.name)" && $0.attributes["attempt"] == Value(attempt) }
             let failed = span.map { $0.error != nil } ?? true
-            let log = info.worker?.log(run: run.id, task: task.name, attempt: attempt) ?? []
+            let isShown = attempt > task.attempts - Self.tailAttempts
+            let log = info.worker?.logTail(run: run.id, task: task.name, attempt: attempt, bytes: isShown ? Self.tailBytes : 0)
             return .object([
                 "attempt": Value(attempt), "task": .string(task.name), "run": .string(run.id.description),
                 "state": .string(isLast ? task.state.rawValue : failed ? "failed" : "succeeded"),
@@ -212,9 +213,7 @@ struct RunRoutes: Sendable {
                     ?? (isLast ? Presentation.duration(task) : .null),
                 "error": isLast ? Value(task.error?.message) : Value(span?.error), "traceId": Value(run.trace?.traceID),
                 "spanId": Value(span?.context.spanID),
-                "logBytes": Value(log.count),
-                "tail": attempt > task.attempts - Self.tailAttempts
-                    ? .string(String(decoding: log.suffix(Self.tailBytes), as: UTF8.self)) : nil,
+                "logBytes": Value(log?.total ?? 0), "tail": isShown ? .string(String(decoding: log?.tail ?? [], as: UTF8.self)) : nil,
             ])
         }
     }

@@ -104,7 +104,7 @@ struct TaskRows: RowSource {
         case "namespace": .string(place.run.namespace.text)
         case "message": .string(place.run.message.id)
         case "rule": .string(place.run.rule)
-        case "reason": TaskWhy(info: info, run: place.run, place: place.task).blocked["reason"] ?? .null
+        case "reason": Value(TaskWhy(info: info, run: place.run, place: place.task).reason)
         default: .null
         }
     }
@@ -164,7 +164,7 @@ struct MessageRows: RowSource {
         return (rows, rows.count)
     }
 
-    func id(of row: AcceptedMessage) -> String { Presentation.key(row.message) }
+    func id(of row: AcceptedMessage) -> String { Presentation.key(row) }
     func fingerprint(of row: AcceptedMessage) -> UInt64? { row.acceptedAt.milliseconds }
     func present(_ row: AcceptedMessage) -> Value { Presentation.message(row) }
 

@@ -23,6 +23,17 @@ struct TaskWhy {
         }
     }
 
+    /// The word alone: what lists are filtered and sorted by.
+    var reason: String? {
+        switch task.state {
+        case .leased, .succeeded, .failed, .timedOut, .cancelled, .skipped: nil
+        case .pending: "dependencies"
+        case .queued: info.worker == nil ? "no_worker" : "no_free_worker"
+        case .waiting: task.kind == .wait ? "timer" : "retry"
+        case .unknown: "needs_operator"
+        }
+    }
+
     var value: Value {
         let (reason, culprit, text) = explanation
         return .object([
@@ -71,16 +82,13 @@ struct TaskWhy {
     /// A task that takes a slot waits for one; who has them is the culprit.
     private func queue() -> (String, String?, String) {
         guard let worker = info.worker else { return ("no_worker", nil, "no worker has joined; start one with the role worker") }
-        let queue = info.coordinator.loop.queue
         guard task.kind.takesSlot else { return ("no_free_worker", worker.node.text, "\(worker.node) is full with light tasks") }
-        let longest = info.coordinator.loop.current.state.runs.values.lazy
-            .flatMap { open in open.run.tasks.lazy.filter { $0.state == .leased && $0.kind.takesSlot }.map { (open.run, $0) } }
-            .prefix(64).min { ($0.1.startedAt ?? $0.1.readyAt ?? .zero) < ($1.1.startedAt ?? $1.1.readyAt ?? .zero) }
-        let culprit = longest.map { "\($0.0.id).\($0.1.name)" }
-        let since = longest.map { ", the longest is \($0.1.name) of run \($0.0.id)" } ?? ""
+        let longest = info.openWork.look(info).longest
+        let culprit = longest.map { "\($0.run).\($0.task)" }
+        let since = longest.map { ", the longest is \($0.task) of run \($0.run)" } ?? ""
         return (
             "no_free_worker", culprit ?? worker.node.text,
-            "all \(worker.capacity.slots) slots of \(worker.node) are taken\(since); \(queue.queued) tasks wait"
+            "all \(worker.capacity.slots) slots of \(worker.node) are taken\(since); \(info.coordinator.loop.queue.queued) tasks wait"
         )
     }
 }
@@ -92,7 +100,7 @@ extension NodeInfo {
         if let current = view.catalog.workflow(run.workflow, in: run.namespace), current.version == run.definitionVersion {
             return current.definition
         }
-        let definition = view.state.definition(of: run).flatMap { Catalog.workflow($0) }
+        let definition = pinned.definition(of: run) { view.state.definition(of: run).flatMap { Catalog.workflow($0) } }
         return definition.flatMap { $0.tasks.count == run.tasks.count ? $0 : nil }
     }
 

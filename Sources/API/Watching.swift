@@ -7,14 +7,15 @@ import Primitives
 import Synchronization
 import Text
 
-/// Streams of changes: a list's window or one thing, sent when it changed, twice a second at most. A stream never takes more than a
-/// three-hundredth of a core: what is dear to compute is computed more rarely.
+/// Streams of changes: a list's window or one thing, sent when it changed, twice a second unless another pace is asked for. What is dear
+/// to compute is computed more rarely, so that a stream takes about a three-hundredth of a core; but not more rarely than every ten seconds.
 struct Watching: Sendable {
     static let streamLimit = 256
     private static let interval = Duration.milliseconds(500)
     private static let leastInterval = Duration.milliseconds(100)
     private static let heartbeat = Duration.seconds(2)
     private static let costShare: Int64 = 300
+    private static let longestRest = Duration.seconds(10)
 
     let info: NodeInfo
 
@@ -27,10 +28,9 @@ struct Watching: Sendable {
     }
 
     /// Sends what `next` makes, at `pace`; nil sends nothing.
-    func stream(_ request: Request, version: @escaping @Sendable () -> UInt64?, next: @escaping @Sendable () throws -> (String, Value)?)
-        throws
-        -> Response
-    {
+    func stream(
+        _ request: Request, version: @escaping @Sendable () -> UInt64?, next: @escaping @Sendable () throws -> (String, [UInt8])?
+    ) throws -> Response {
         let pace = try pace(request)
         guard info.watchers.enter() else { throw Problem.busy("\(Self.streamLimit) streams are open already") }
         let ticket = info.watchers.ticket()
@@ -53,6 +53,7 @@ struct Watching: Sendable {
         let pace: Duration
         private(set) var wait: Duration
         private var lastVersion: UInt64?
+        private var lastProblem: [UInt8]?
         private var lastSent: Instant
         private var due: Instant
 
@@ -64,21 +65,20 @@ struct Watching: Sendable {
             due = lastSent
         }
 
-        mutating func text(_ version: UInt64?, _ next: () throws -> (String, Value)?) throws -> ByteBuffer? {
+        mutating func text(_ version: UInt64?, _ next: () throws -> (String, [UInt8])?) throws -> ByteBuffer? {
             let clock = info.telemetry.clock
             wait = min(pace, Watching.heartbeat)
             if clock.now >= due, version == nil || version != lastVersion {
                 lastVersion = version
                 let began = clock.now
-                var message: (String, Value)?
-                do { message = try next() } catch let problem as Problem { message = ("problem", problem.value) }
+                let message = event(next)
                 let cost = clock.now.duration(since: began)
-                let rest = max(pace, .nanoseconds(cost.nanoseconds * Watching.costShare))
+                let rest = max(pace, min(Watching.longestRest, .nanoseconds(cost.nanoseconds * Watching.costShare)))
                 due = began.advanced(by: rest)
                 wait = min(Watching.heartbeat, rest)
-                if let (name, value) = message {
+                if let (name, bytes) = message {
                     var text = ByteBuffer(string: "event: \(name)\ndata: ")
-                    text.writeBytes(JSONWriter.bytes(value))
+                    text.writeBytes(bytes)
                     text.writeString("\n\n")
                     info.watchers.bytes.increment(by: text.readableBytes)
                     lastSent = clock.now
@@ -88,6 +88,22 @@ struct Watching: Sendable {
             guard clock.now.duration(since: lastSent) >= Watching.heartbeat else { return nil }
             lastSent = clock.now
             return ByteBuffer(string: ":\n\n")
+        }
+
+        /// What there is to say; a problem is said once, until something else is.
+        private mutating func event(_ next: () throws -> (String, [UInt8])?) -> (String, [UInt8])? {
+            let problem: Problem
+            do {
+                let message = try next()
+                lastProblem = nil
+                return message
+            } catch {
+                problem = error as? Problem ?? .busy("\(error)")
+            }
+            let bytes = JSONWriter.bytes(problem.value)
+            guard bytes != lastProblem else { return nil }
+            lastProblem = bytes
+            return ("problem", bytes)
         }
     }
 }
@@ -148,11 +164,11 @@ private final class Told: Sendable {
 
     private let state = Mutex(State())
 
-    /// `{total, matched, offset, ids, rows}` with only the rows that changed; nil when nothing did.
-    func change(_ page: Page) -> Value? {
+    /// `{total, matched, offset, ids, rows}` as JSON, with only the rows that changed; nil when nothing did.
+    func change(_ page: Page) -> [UInt8]? {
         state.withLock { state in
             let ids = page.rows.map(\.id)
-            var changed: [Value] = []
+            var changed: [[UInt8]] = []
             var next: [String: [UInt8]] = [:]
             var prints: [String: UInt64] = [:]
             for row in page.rows {
@@ -161,9 +177,8 @@ private final class Told: Sendable {
                     next[row.id] = known
                     continue
                 }
-                let value = row.value()
-                let bytes = JSONWriter.bytes(value)
-                if state.rows[row.id] != bytes { changed.append(value) }
+                let bytes = JSONWriter.bytes(row.value())
+                if state.rows[row.id] != bytes { changed.append(bytes) }
                 next[row.id] = bytes
             }
             state.prints = prints
@@ -172,19 +187,22 @@ private final class Told: Sendable {
             state.rows = next
             state.order = ids
             state.counts = (page.total, page.matched)
-            return .object([
-                "total": Value(page.total), "matched": Value(page.matched), "offset": Value(page.offset),
-                "ids": isSameOrder ? nil : .list(ids.map(Value.string)), "rows": .list(changed),
-            ])
+            let head = JSONWriter.bytes(
+                .object([
+                    "total": Value(page.total), "matched": Value(page.matched), "offset": Value(page.offset),
+                    "ids": isSameOrder ? nil : .list(ids.map(Value.string)),
+                ]))
+            return head.dropLast() + Array(",\"rows\":[".utf8) + changed.joined(separator: [0x2C]) + Array("]}".utf8)
         }
     }
 
-    func change(_ value: Value) -> Value? {
+    /// One thing as JSON; nil when it is as before.
+    func change(_ value: Value) -> [UInt8]? {
         let bytes = JSONWriter.bytes(value)
         return state.withLock { state in
             guard state.last != bytes else { return nil }
             state.last = bytes
-            return value
+            return bytes
         }
     }
 }
@@ -192,6 +210,8 @@ private final class Told: Sendable {
 extension NodeInfo {
     /// A window of a list, once or as a stream.
     func rows(_ request: Request, _ window: Window, _ source: some RowSource) throws -> Response {
+        // What cannot be answered is refused before a stream begins; the first look is the stream's first event, unless it is old by then.
+        let version = source.version
         let page = try source.page(window)
         guard request.isWatching else {
             let index = coordinator.loop.current.state.applied
@@ -201,26 +221,32 @@ extension NodeInfo {
                     "offset": Value(page.offset), "next": .null, "appliedIndex": Value(index.number),
                 ], headers: [.appliedIndex: index.description, .districLeader: node.text])
         }
-        let told = Told()
+        let (told, first) = (Told(), First(page))
         return try Watching(info: self).stream(request, version: { source.version }) {
-            try told.change(source.page(window)).map { ("rows", $0) }
+            let page = first.take().flatMap { source.version == version ? $0 : nil }
+            return try told.change(page ?? source.page(window)).map { ("rows", $0) }
         }
     }
 
     /// A small list.
-    func rows(_ request: Request, _ columns: [String], id: String = "id", _ make: @escaping @Sendable () throws -> [Value]) throws
-        -> Response
-    {
+    ///
+    /// - Parameter version: changes when the list may have; nil when only making it tells.
+    func rows(
+        _ request: Request, _ columns: [String], id: String = "id", version: @escaping @Sendable () -> UInt64? = { nil },
+        _ make: @escaping @Sendable () throws -> [Value]
+    ) throws -> Response {
         guard let window = try Window(request) else { return list(try make()) }
-        return try rows(request, window, ValueRows(columns, id: id, make))
+        return try rows(request, window, ValueRows(columns: columns, idKey: id, changes: version, make: make))
     }
 
     /// One thing, once or as a stream of its changes.
     func object(_ request: Request, _ make: @escaping @Sendable () throws -> Value) throws -> Response {
         let value = try make()
         guard request.isWatching else { return .json(value) }
-        let told = Told()
-        return try Watching(info: self).stream(request, version: { nil }) { told.change(try make()).map { ("value", $0) } }
+        let (told, first) = (Told(), First(value))
+        return try Watching(info: self).stream(request, version: { nil }) {
+            told.change(try first.take() ?? make()).map { ("value", $0) }
+        }
     }
 
     /// Lines as they come: `take` gives those after a number, how many are missed, and the new number.
@@ -233,7 +259,20 @@ extension NodeInfo {
             guard last > place.number else { return nil }
             place.number = last
             guard !items.isEmpty || missed > 0 else { return nil }
-            return ("lines", ["items": .list(items), "missed": Value(missed), "last": Value(last)])
+            return ("lines", JSONWriter.bytes(["items": .list(items), "missed": Value(missed), "last": Value(last)]))
+        }
+    }
+}
+
+/// What was made to see whether it can be: used once, not made twice.
+private final class First<Made: Sendable>: Sendable {
+    private let made: Mutex<Made?>
+    init(_ made: Made) { self.made = Mutex(made) }
+
+    func take() -> Made? {
+        made.withLock { made in
+            defer { made = nil }
+            return made
         }
     }
 }

@@ -36,11 +36,18 @@ struct Window {
         }
         (offset, limit) = (from, count)
     }
+
+    static func check(_ name: String, _ columns: [String]) throws(Problem) {
+        guard !columns.contains(name) else { return }
+        let meant =
+            suggestion(for: name, among: columns).map { "; did you mean '\($0)'?" } ?? "; there are \(columns.joined(separator: ", "))"
+        throw Problem.badRequest("invalid_column", "no column '\(name)'\(meant)")
+    }
 }
 
 /// Rows of one list, cheap to count and to order: a row becomes a value only when it is shown.
 protocol RowSource: Sendable {
-    associatedtype Row
+    associatedtype Row: Sendable
     /// Names that filter and sort may use.
     var columns: [String] { get }
     /// In the list's own order. `least` says how many are needed when nothing is sorted or filtered.
@@ -57,15 +64,11 @@ protocol RowSource: Sendable {
 extension RowSource {
     func fingerprint(of row: Row) -> UInt64? { nil }
 
-    func text(of row: Row) -> String { columns.map { RowFilterText.plain(column($0, of: row)) }.joined(separator: " ") }
+    func text(of row: Row) -> String { columns.map { RowFilter.plain(column($0, of: row)) }.joined(separator: " ") }
 
     /// The rows of a window.
     func page(_ window: Window) throws -> Page {
-        for name in window.filter.columns + window.order.keys.map(\.column) where !columns.contains(name) {
-            let meant =
-                suggestion(for: name, among: columns).map { "; did you mean '\($0)'?" } ?? "; there are \(columns.joined(separator: ", "))"
-            throw Problem.badRequest("invalid_column", "no column '\(name)'\(meant)")
-        }
+        for name in window.filter.columns + window.order.keys.map(\.column) { try Window.check(name, columns) }
         let isPlain = window.filter.isEmpty && window.order.keys.isEmpty
         var (rows, total) = try rows(atLeast: isPlain ? window.offset + window.limit : nil)
         var matched = total
@@ -98,59 +101,38 @@ extension RowSource {
     }
 }
 
-/// Text of a value as filters see it.
-enum RowFilterText {
-    static func plain(_ value: Value) -> String {
-        switch value {
-        case .null: ""
-        case .string(let text): text
-        case .bool, .int, .uint, .double, .list, .map: JSONWriter.text(value)
-        }
-    }
-}
-
 /// What a window shows.
-struct Page {
+struct Page: Sendable {
     var offset: Int
     /// Rows of the list, and those that the filter keeps.
     var total: Int
     var matched: Int
     var rows: [Row]
 
-    /// Made into a value only when that is needed.
     /// One row, made into a value only when that is needed.
-    struct Row {
+    struct Row: Sendable {
         var id: String
         var fingerprint: UInt64?
-        var value: () -> Value
+        var value: @Sendable () -> Value
     }
 }
 
 /// Rows that are made already: small lists.
 struct ValueRows: RowSource {
     let columns: [String]
-    var version: UInt64? { nil }
     let idKey: String
+    let changes: @Sendable () -> UInt64?
     let make: @Sendable () throws -> [Value]
-
-    init(_ columns: [String], id: String = "id", _ make: @escaping @Sendable () throws -> [Value]) {
-        self.columns = columns
-        idKey = id
-        self.make = make
-    }
+    var version: UInt64? { changes() }
 
     func rows(atLeast least: Int?) throws -> (rows: [Value], total: Int) {
         let rows = try make()
         return (rows, rows.count)
     }
 
-    func column(_ name: String, of row: Value) -> Value {
-        var here: Value? = row
-        for key in name.split(separator: ".") { here = here?[String(key)] }
-        return here ?? .null
-    }
+    func column(_ name: String, of row: Value) -> Value { row[name] ?? .null }
 
-    func id(of row: Value) -> String { RowFilterText.plain(row[idKey] ?? .null) }
+    func id(of row: Value) -> String { RowFilter.plain(row[idKey] ?? .null) }
     func present(_ row: Value) -> Value { row }
 }
 

@@ -13,7 +13,7 @@ final class BenchNode {
 
     init(_ arguments: [String] = []) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "distric-bench-\(getpid())-\(UInt32.random(in: 0...UInt32.max))")
-            .path()
+            .path(percentEncoded: false)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let log = URL(filePath: folder + "/log")
         try Data().write(to: log)

@@ -41,6 +41,8 @@ package protocol WorkerLink: Sendable {
     func reconcile(_ held: [HeldAssignment]) -> [TaskReport]
     /// What an attempt wrote; nil when nothing is kept of it.
     func log(run: RunID, task: String, attempt: Int) -> [UInt8]?
+    /// How many bytes an attempt wrote, and the last of them.
+    func logTail(run: RunID, task: String, attempt: Int, bytes: Int) -> (total: Int, tail: [UInt8])
 }
 
 /// Where workers report.

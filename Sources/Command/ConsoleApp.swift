@@ -276,23 +276,23 @@ final class ConsoleApp: LoopDelegate {
         let file = folder.appending(path: "\(name.replacing("/", with: "-")).yaml")
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-            if !refusedEdits.contains(file.path()) { try Data(text.utf8).write(to: file) }
+            if !refusedEdits.contains(file.path(percentEncoded: false)) { try Data(text.utf8).write(to: file) }
         } catch {
-            return state.say("cannot write \(file.path()): \(error.localizedDescription)", isProblem: true)
+            return state.say("cannot write \(file.path(percentEncoded: false)): \(error.localizedDescription)", isProblem: true)
         }
         let environment = surroundings.session.environment
         let editor = [environment["VISUAL"], environment["EDITOR"]].compactMap { $0 }.first { !$0.isEmpty } ?? "vi"
         hub?.close()
         wanted = []
         screen.leave()
-        let status = system("\(editor) \(ShellWords.quoted(file.path()))")
+        let status = system("\(editor) \(ShellWords.quoted(file.path(percentEncoded: false)))")
         screen.resume()
         perform(state.update(.resized(screen.size)))
         isDirty = true
         lastFrame = 0
         guard status == 0 else { return state.say("\(editor) ended with an error; nothing was changed", isProblem: true) }
         guard let after = try? String(contentsOf: file, encoding: .utf8), after != text else { return state.say("nothing was changed") }
-        perform(state.update(.edited(path: file.path(), kind: kind, name: name)))
+        perform(state.update(.edited(path: file.path(percentEncoded: false), kind: kind, name: name)))
     }
 }
 

@@ -60,7 +60,7 @@ struct DemoCommand: AsyncParsableCommand {
         session.url = url
         try await Session.$current.withValue(session) {
             try await Seeding.load(
-                url: url, apply: [folder.appending(path: "rules").path(), folder.appending(path: "workflows").path()], submit: nil)
+                url: url, apply: [folder.appending(path: "rules").path(percentEncoded: false), folder.appending(path: "workflows").path(percentEncoded: false)], submit: nil)
         }
     }
 }

@@ -22,7 +22,7 @@ final class EmbeddedNode: Sendable {
         var path: String?
         if temporary, data == nil {
             let made = FileManager.default.temporaryDirectory.appending(path: "distric-\(getpid())-\(UInt32.random(in: 0...UInt32.max))")
-                .path()
+                .path(percentEncoded: false)
             path = made
         }
         var flags: [(key: String, flag: String, text: String)] = [("http.address", "the console", "127.0.0.1:0")]

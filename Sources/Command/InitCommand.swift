@@ -15,7 +15,7 @@ struct InitCommand: AsyncParsableCommand {
         guard !folder.isEmpty else { throw CommandFailure(.usage, "the folder's name is empty") }
         let root = URL(filePath: folder, directoryHint: .isDirectory)
         let files = Examples.files
-        for file in files where FileManager.default.fileExists(atPath: root.appending(path: file.path).path()) {
+        for file in files where FileManager.default.fileExists(atPath: root.appending(path: file.path).path(percentEncoded: false)) {
             throw CommandFailure(.cannotWrite, "\(folder)/\(file.path) exists already; nothing was written")
         }
         var written: [URL] = []

@@ -46,13 +46,13 @@ package final class Catalog: Sendable {
         return found
     }
 
-    /// The bound that a rule (`set/rule`) puts on the runs of a workflow that it starts.
-    package func timeout(ofRule name: String, workflow: String, in namespace: Namespace) -> Duration? {
+    /// What a rule (`set/rule`) says of the runs of a workflow that it starts.
+    func action(ofRule name: String, workflow: String, in namespace: Namespace) -> Rule.Action? {
         let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
         guard parts.count == 2, let set = ruleSets.first(where: { $0.namespace == namespace && sameBytes($0.name, parts[0]) }),
             let rule = set.rules.first(where: { sameBytes($0.id, parts[1]) })
         else { return nil }
-        return rule.actions.first { $0.workflow.split(separator: "@").first.map { sameBytes(String($0), workflow) } ?? false }?.timeout
+        return rule.actions.first { $0.workflow.split(separator: "@").first.map { sameBytes(String($0), workflow) } ?? false }
     }
 
     /// A definition out of the log, compiled by itself.

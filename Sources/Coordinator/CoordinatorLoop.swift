@@ -344,6 +344,7 @@ package final class CoordinatorLoop: ReportSink {
             telemetry.events.emit(
                 "run.\(run.state.rawValue)", subject: run.id.description, severity: .error,
                 "run of \(run.workflow) \(run.state.rawValue): \(run.error?.message ?? "")", data: ["workflow": .string(run.workflow)])
+        case .runStarted: metrics.runsStarted.increment()
         case .taskFailed(let run, let task, let attempt, let error, let willRetry):
             metrics.taskFailures.increment()
             telemetry.events.emit(

@@ -28,7 +28,8 @@ package final class Intake: Sendable {
     private let generator: Mutex<SeededGenerator>
     private let unmatched = Mutex<[Message]>([])
     /// What each rule was asked and answered.
-    package let statistics = RuleStatistics()
+    package let statistics: RuleStatistics
+    private let sampledCatalog = Atomic<UInt64>(0)
 
     package init(loop: CoordinatorLoop, telemetry: Telemetry, metrics: CoordinatorMetrics, environment: [String: String], seed: UInt64) {
         self.loop = loop
@@ -36,6 +37,14 @@ package final class Intake: Sendable {
         self.metrics = metrics
         self.environment = environment
         generator = Mutex(SeededGenerator(seed: seed))
+        statistics = RuleStatistics(telemetry.metrics)
+    }
+
+    /// Called once a second: what rates of rules are computed from.
+    package func sample() {
+        let catalog = loop.catalog
+        if sampledCatalog.exchange(catalog.version, ordering: .relaxed) != catalog.version { statistics.keep(catalog.ruleSets) }
+        statistics.sample()
     }
 
     package func newID() -> UUIDv7 { generator.withLock { UUIDv7(at: telemetry.clock.wall, using: &$0) } }

@@ -1,6 +1,8 @@
+import CEL
 package import Cluster
 import HashTreeCollections
 package import Primitives
+import Rules
 import Wire
 package import Workflows
 
@@ -226,12 +228,42 @@ package struct Planner {
         return next
     }
 
+    /// The workflow as it is in force now: what was mended since is what runs.
+    private mutating func retry(_ old: WorkflowRun, _ trace: TraceContext?, _ token: Int) {
+        guard let found = catalog.workflow(old.workflow, in: old.namespace) else {
+            return answer(token, .conflict("workflow '\(old.workflow)' is no longer in force; apply it again first"), now: true)
+        }
+        guard state.runs.count < limits.openRuns else {
+            return answer(token, .busy("\(state.runs.count) runs are open, at most \(limits.openRuns) may be"), now: true)
+        }
+        let action = catalog.action(ofRule: old.rule, workflow: old.workflow, in: old.namespace)
+        var params = old.params
+        if params == nil, let template = action?.params {
+            // Without them the workflow would read the bare message as its parameters.
+            do throws(Template.Problem) { params = try template.resolve(in: MessageScope(old.message)) } catch {
+                return answer(token, .conflict("params\(error.pointer) of rule \(old.rule): \(error.error)"), now: true)
+            }
+        }
+        var run = WorkflowRun(
+            id: UUIDv7(at: wall, using: &generator), definition: found.definition, definitionVersion: found.version, rule: old.rule,
+            message: old.message, params: params, timeout: action?.timeout, retriesLeft: 0, retryOf: old.id, trace: trace, now: wall)
+        var context = context(found.definition)
+        _ = run.handle(.start, &context)
+        emit(.start(Start(run: run)))
+        output.notices.append((state.applied, .runStarted))
+        note(run, before: nil)
+        answer(token, .started(run.id))
+    }
+
     /// Keeps timers, queue and notices in step with a run that was just applied.
     private mutating func note(_ run: WorkflowRun, before: WorkflowRun?) {
         timers.set(run.id, run.nextTimer, now: wall)
         if run.state.isFinal {
             output.notices.append((state.applied, .runEnded(run)))
-            if let successor = lastSuccessor, successor.retryOf == run.id { note(successor, before: nil) }
+            if let successor = lastSuccessor, successor.retryOf == run.id {
+                output.notices.append((state.applied, .runStarted))
+                note(successor, before: nil)
+            }
             return
         }
         for (place, task) in run.tasks.enumerated() where task.state == .queued {
@@ -289,26 +321,6 @@ package struct Planner {
         guard let run = state.runs[id]?.run else { return answer(token, .notFound("no open run \(id)"), now: true) }
         guard step(run, .cancel(reason: reason)) else { return answer(token, .conflict("run \(id) cannot be cancelled now"), now: true) }
         answer(token, .done)
-    }
-
-    /// The workflow as it is in force now: what was mended since is what runs.
-    private mutating func retry(_ old: WorkflowRun, _ trace: TraceContext?, _ token: Int) {
-        guard let found = catalog.workflow(old.workflow, in: old.namespace) else {
-            return answer(token, .conflict("workflow '\(old.workflow)' is no longer in force; apply it again first"), now: true)
-        }
-        guard state.runs.count < limits.openRuns else {
-            return answer(token, .busy("\(state.runs.count) runs are open, at most \(limits.openRuns) may be"), now: true)
-        }
-        var run = WorkflowRun(
-            id: UUIDv7(at: wall, using: &generator), definition: found.definition, definitionVersion: found.version, rule: old.rule,
-            message: old.message, params: old.params, timeout: catalog.timeout(ofRule: old.rule, workflow: old.workflow, in: old.namespace),
-            retriesLeft: 0,
-            retryOf: old.id, trace: trace, now: wall)
-        var context = context(found.definition)
-        _ = run.handle(.start, &context)
-        emit(.start(Start(run: run)))
-        note(run, before: nil)
-        answer(token, .started(run.id))
     }
 
     // MARK: The catalog

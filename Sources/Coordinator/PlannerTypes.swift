@@ -90,6 +90,8 @@ extension Planner {
 
     /// Something that people want to hear of.
     package enum Notice: Equatable, Sendable {
+        /// In place of one before it; those that messages start are counted where messages come in.
+        case runStarted
         case runEnded(WorkflowRun)
         case taskFailed(run: RunID, task: String, attempt: Int, TaskError, willRetry: Bool)
         case taskUnknown(run: RunID, task: String, attempt: Int)

@@ -1,3 +1,4 @@
+package import Observability
 package import Primitives
 import Rules
 import Synchronization
@@ -20,79 +21,113 @@ package final class RuleStatistics: Sendable {
         package var hitsBySecond: [Double] = []
     }
 
-    private struct Record {
-        var entry = Entry()
-        var evaluationsBySecond: [UInt64] = []
-        var hitsBySecond: [UInt64] = []
+    /// Of a set, how often it was asked; of a rule (`set/rule`), how often it matched.
+    private struct Key: Hashable {
+        var namespace: Namespace
+        var name: String
     }
 
-    /// Rules that are remembered; beyond it the counts of new ones are lost, counted.
+    private struct Record {
+        var count: UInt64 = 0
+        var errors: UInt64 = 0
+        var lastHit: ClusterTime?
+        var latency: Duration?
+        /// The count at the end of each of the last seconds, oldest first.
+        var bySecond: [UInt64] = []
+
+        mutating func sample() {
+            // What was counted first came within the second before the first sample.
+            if bySecond.isEmpty { bySecond = [0] }
+            bySecond.append(count)
+            if bySecond.count > RuleStatistics.seconds + 1 { bySecond.removeFirst() }
+        }
+
+        /// What was added within the last `seconds`; before its first sample there was nothing.
+        func added(in seconds: Int) -> UInt64 {
+            guard let last = bySecond.last else { return 0 }
+            let place = bySecond.count - 1 - seconds
+            return last &- (place >= 0 ? bySecond[place] : 0)
+        }
+    }
+
+    /// Sets and rules that are remembered; beyond it new ones are not counted, and their number is.
     private static let limit = 100_000
     private static let seconds = 60
+    private static let rateSeconds = 10
 
-    private let records = Mutex<[String: Record]>([:])
+    private let records = Mutex<[Key: Record]>([:])
     private let turn = Atomic<UInt32>(0)
+    private let dropped: Counter
+
+    package init(_ metrics: MetricsRegistry) {
+        dropped = metrics.counter(
+            "distric_rule_statistics_dropped_total", "Evaluations of rules that are not counted since too many rules are.")
+    }
 
     func isTimed() -> Bool { turn.wrappingAdd(1, ordering: .relaxed).newValue % 16 == 0 }
 
-    private static func key(_ rule: String, _ namespace: Namespace) -> String { "\(namespace.text):\(rule)" }
-
     func note(_ set: RuleCatalog.CompiledSet, namespace: Namespace, matched: [Int], at wall: ClusterTime, took: Duration?) {
+        let whole = Key(namespace: namespace, name: set.name)
+        let keys = matched.map { Key(namespace: namespace, name: set.qualified[$0]) }
         records.withLock { records in
-            records[Self.key(set.name, namespace), default: Record()].entry.evaluations += 1
-            if let took {
-                let before = records[Self.key(set.name, namespace)]?.entry.latency ?? took
-                records[Self.key(set.name, namespace)]?.entry.latency = .nanoseconds((before.nanoseconds * 7 + took.nanoseconds) / 8)
+            change(whole, &records) { record in
+                record.count += 1
+                guard let took else { return }
+                let before = record.latency ?? took
+                record.latency = .nanoseconds((before.nanoseconds * 7 + took.nanoseconds) / 8)
             }
-            for place in matched {
-                let key = Self.key(set.qualified[place], namespace)
-                guard records[key] != nil || records.count < Self.limit else { continue }
-                records[key, default: Record()].entry.hits += 1
-                records[key]?.entry.lastHit = wall
+            for key in keys {
+                change(key, &records) { record in
+                    record.count += 1
+                    record.lastHit = wall
+                }
             }
         }
     }
 
     func noteError(_ rule: String, namespace: Namespace) {
-        records.withLock { $0[Self.key(rule, namespace), default: Record()].entry.errors += 1 }
+        let key = Key(namespace: namespace, name: rule)
+        records.withLock { change(key, &$0) { $0.errors += 1 } }
+    }
+
+    private func change(_ key: Key, _ records: inout [Key: Record], _ body: (inout Record) -> Void) {
+        if records.count >= Self.limit, records[key] == nil { return dropped.increment() }
+        body(&records[key, default: Record()])
     }
 
     /// Called once a second: what rates are computed from.
     package func sample() {
-        records.withLock { records in
-            for key in records.keys {
-                guard var record = records[key] else { continue }
-                // The first hits of a rule came within the second before its first sample.
-                if record.evaluationsBySecond.isEmpty { (record.evaluationsBySecond, record.hitsBySecond) = ([0], [0]) }
-                record.evaluationsBySecond.append(record.entry.evaluations)
-                record.hitsBySecond.append(record.entry.hits)
-                if record.evaluationsBySecond.count > Self.seconds + 1 {
-                    record.evaluationsBySecond.removeFirst()
-                    record.hitsBySecond.removeFirst()
-                }
-                records[key] = record
-            }
+        records.withLock { records in for place in records.values.indices { records.values[place].sample() } }
+    }
+
+    /// Rules that are no longer in force are forgotten.
+    func keep(_ sets: [RuleSet]) {
+        var known: Set<Key> = []
+        for set in sets {
+            known.insert(Key(namespace: set.namespace, name: set.name))
+            for rule in set.rules { known.insert(Key(namespace: set.namespace, name: "\(set.name)/\(rule.id)")) }
         }
+        records.withLock { $0 = $0.filter { known.contains($0.key) } }
     }
 
     /// One rule's numbers; its set's stand for the evaluations.
     package func entry(set: String, rule: String, namespace: Namespace) -> Entry {
-        records.withLock { records in
-            let whole = records[Self.key(set, namespace)] ?? Record()
-            let own = records[Self.key("\(set)/\(rule)", namespace)] ?? Record()
-            var entry = own.entry
-            entry.evaluations = whole.entry.evaluations
-            entry.latency = whole.entry.latency
-            entry.evaluationRate = Self.rate(whole.evaluationsBySecond)
-            entry.hitRate = Self.rate(own.hitsBySecond)
-            entry.hitsBySecond = zip(own.hitsBySecond, own.hitsBySecond.dropFirst()).map { Double($1 &- $0) }
-            return entry
+        let (whole, own) = (Key(namespace: namespace, name: set), Key(namespace: namespace, name: "\(set)/\(rule)"))
+        return records.withLock { records in
+            let (whole, own) = (records[whole] ?? Record(), records[own] ?? Record())
+            // Of both over the same time, so that a rule never has more hits than evaluations.
+            let seconds = min(Self.rateSeconds, whole.bySecond.count - 1)
+            func rate(_ record: Record) -> Double { seconds > 0 ? Double(record.added(in: seconds)) / Double(seconds) : 0 }
+            return Entry(
+                evaluations: whole.count, hits: own.count, errors: own.errors, lastHit: own.lastHit, latency: whole.latency,
+                evaluationRate: rate(whole), hitRate: rate(own),
+                hitsBySecond: zip(own.bySecond, own.bySecond.dropFirst()).map { Double($1 &- $0) })
         }
     }
 
-    private static func rate(_ counts: [UInt64]) -> Double {
-        let tail = counts.suffix(11)
-        guard let first = tail.first, let last = tail.last, tail.count > 1 else { return 0 }
-        return Double(last &- first) / Double(tail.count - 1)
+    /// The places of the rules that matched most often, most first.
+    package func busiest(_ count: Int, of rules: [(namespace: Namespace, name: String)]) -> [Int] {
+        let hits = records.withLock { records in rules.map { records[Key(namespace: $0.namespace, name: $0.name)]?.count ?? 0 } }
+        return Array(rules.indices.sorted { (hits[$1], $0) < (hits[$0], $1) }.prefix(count))
     }
 }

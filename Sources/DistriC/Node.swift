@@ -321,7 +321,7 @@ private struct Sampling: Service {
         await cancelWhenGracefulShutdown {
             repeat {
                 telemetry.history.sample()
-                coordinator.intake.statistics.sample()
+                coordinator.intake.sample()
             } while (try? await Task.sleep(for: .seconds(1))) != nil
         }
     }

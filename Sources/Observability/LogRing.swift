@@ -43,18 +43,19 @@ package final class LogRing: Sendable {
     package func newest(after seq: UInt64, limit: Int, keep: (Entry) -> Bool = { _ in true }) -> (
         entries: [Entry], missed: Int, last: UInt64
     ) {
-        state.withLock { state in
+        // Whoever writes a log line waits for the lock: nothing is looked into under it.
+        let (held, overwritten, last) = state.withLock { state in
             let last = state.next - 1
-            let held = min(UInt64(state.entries.count), last > seq ? last - seq : 0)
+            let new = last > seq ? last - seq : 0
             let count = state.entries.count
-            var found: [Entry] = []
-            var missed = Int(last > seq ? last - seq - held : 0)
-            for back in 0..<Int(held) {
-                let entry = state.entries[(state.start + count - 1 - back) % count]
-                guard keep(entry) else { continue }
-                if found.count < limit { found.append(entry) } else { missed += 1 }
-            }
-            return (found.reversed(), missed, last)
+            let held = Int(min(UInt64(count), new))
+            return ((0..<held).map { state.entries[(state.start + count - held + $0) % count] }, Int(new) - held, last)
         }
+        var found: [Entry] = []
+        var missed = overwritten
+        for entry in held.reversed() where keep(entry) {
+            if found.count < limit { found.append(entry) } else { missed += 1 }
+        }
+        return (found.reversed(), missed, last)
     }
 }

@@ -107,39 +107,49 @@ package final class SpanStore: Sendable {
         }
     }
 
-    /// The spans of one trace by start.
-    package func trace(_ id: String) -> [Span] {
-        state.withLock { state in state.spans.filter { $0.context.traceID == id } }.sorted { $0.start < $1.start }
+    private struct TraceKey: Hashable {
+        var high: UInt64
+        var low: UInt64
+
+        init(_ context: TraceContext) { (high, low) = (context.traceHigh, context.traceLow) }
+
+        /// 32 hexadecimal digits.
+        init?(_ id: String) {
+            guard id.utf8.count == 32, let high = UInt64(id.prefix(16), radix: 16), let low = UInt64(id.suffix(16), radix: 16) else {
+                return nil
+            }
+            (self.high, self.low) = (high, low)
+        }
     }
 
-    /// The newest traces by their root, newest first, each with how many spans are held and whether one of them failed.
+    /// The spans of one trace by start.
+    package func trace(_ id: String) -> [Span] {
+        guard let key = TraceKey(id) else { return [] }
+        return state.withLock { $0.spans }.filter { TraceKey($0.context) == key }.sorted { $0.start < $1.start }
+    }
+
+    /// The newest traces by their root (or the earliest span that is held), newest first, each with how many spans are held and whether one
+    /// of them failed.
     package func latestTraces(_ count: Int) -> [Value] {
-        let spans = state.withLock { state in Array(state.spans[state.start...] + state.spans[..<state.start]) }
-        var held: [String: (spans: Int, error: String?)] = [:]
-        for span in spans {
-            var entry = held[span.context.traceID] ?? (0, nil)
-            entry = (entry.spans + 1, entry.error ?? span.error)
-            held[span.context.traceID] = entry
+        let (held, start) = state.withLock { ($0.spans, $0.start) }
+        let known = Set(held.map(\.context.span))
+        var traces: [TraceKey: (spans: Int, error: String?, isTold: Bool)] = [:]
+        var roots: [Span] = []
+        // Newest first.
+        for span in [held[..<start], held[start...]].lazy.flatMap({ $0.reversed() }) {
+            let isRoot = span.parent == 0 || !known.contains(span.parent)
+            let before = traces[TraceKey(span.context)]
+            if isRoot, before?.isTold != true, roots.count < count { roots.append(span) }
+            traces[TraceKey(span.context)] = (
+                (before?.spans ?? 0) + 1, span.error ?? before?.error, before?.isTold == true || isRoot
+            )
         }
-        return latest(count).map { root in
-            guard case .map(var fields) = root.value, let entry = held[root.context.traceID] else { return root.value }
+        return roots.map { root in
+            guard case .map(var fields) = root.value, let entry = traces[TraceKey(root.context)] else { return root.value }
             fields["spans"] = Value(entry.spans)
             if let error = entry.error { fields["error"] = .string(error) }
             return .map(fields)
         }
-    }
-
-    /// Roots (or the earliest span held) of the newest traces, newest first.
-    package func latest(_ count: Int) -> [Span] {
-        let spans = state.withLock { state in Array(state.spans[state.start...] + state.spans[..<state.start]) }
-        let known = Set(spans.map(\.context.span))
-        var seen: Set<String> = []
-        var roots: [Span] = []
-        for span in spans.reversed() where span.parent == 0 || !known.contains(span.parent) {
-            guard roots.count < count else { break }
-            if seen.insert(span.context.traceID).inserted { roots.append(span) }
-        }
-        return roots
     }
 }
 

@@ -42,16 +42,18 @@ package struct LinearRegex: Sendable {
     /// What a match must begin with; lets a search skip over text that cannot match.
     private let first: UInt32?
 
-    /// - Parameter ignoresCase: compares by simple lower case.
-    package init(_ pattern: String, ignoresCase: Bool = false) throws(Problem) {
+    /// - Parameters:
+    ///   - ignoresCase: compares by simple lower case.
+    ///   - programLimit: fewer instructions where one pattern is held against very many texts.
+    package init(_ pattern: String, ignoresCase: Bool = false, programLimit: Int = Self.programLimit) throws(Problem) {
         guard pattern.utf8.count <= Self.patternLimit else {
             throw Problem(message: "the pattern has \(pattern.utf8.count) bytes, at most \(Self.patternLimit) are taken", offset: 0)
         }
         var parser = RegexParser(pattern)
         let node = try parser.parse()
         var compiler = RegexCompiler(ignoresCase: ignoresCase)
-        guard compiler.compile(node), compiler.emit(.match) else {
-            throw Problem(message: "the pattern's repetitions make more than \(Self.programLimit) steps", offset: 0)
+        guard compiler.compile(node), compiler.emit(.match), compiler.program.count <= programLimit else {
+            throw Problem(message: "the pattern's repetitions make more than \(programLimit) steps", offset: 0)
         }
         self.pattern = pattern
         self.ignoresCase = ignoresCase
@@ -78,7 +80,16 @@ package struct LinearRegex: Sendable {
     }
 
     /// Whether it matches anywhere.
-    package func matches(_ text: String) -> Bool { firstMatch(in: text) != nil }
+    package func matches(_ text: String) -> Bool {
+        var found = false
+        search(text) { _, _ in
+            found = true
+            return true
+        } anchored: {
+            false
+        }
+        return found
+    }
 
     /// The leftmost match, the longest of those, in bytes of UTF-8.
     package func firstMatch(in text: String) -> Range<Int>? {

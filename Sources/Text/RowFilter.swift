@@ -133,6 +133,9 @@ package struct RowFilter: Equatable, Sendable {
         case (.has, .text(let word)), (.has, .number(_, let word)): return has(text, word.lowercased(), false)
         case (.equal, .text(let word)): return text.lowercased() == word.lowercased()
         case (.unequal, .text(let word)): return text.lowercased() != word.lowercased()
+        // Ids that are made of digits are no numbers.
+        case (.equal, .number(_, let word)) where found.string != nil && Double(text) != nil: return text == word
+        case (.unequal, .number(_, let word)) where found.string != nil && Double(text) != nil: return text != word
         case (_, .number(let number, let word)):
             guard let value = found.number ?? Double(text) ?? Duration(text: text).map({ Double($0.milliseconds) }) else {
                 return comparison == .equal ? text == word : comparison == .unequal
@@ -155,7 +158,7 @@ package struct RowFilter: Equatable, Sendable {
         }
     }
 
-    static func plain(_ value: Value) -> String {
+    package static func plain(_ value: Value) -> String {
         switch value {
         case .null: ""
         case .string(let text): text
@@ -300,9 +303,13 @@ private struct FilterReader {
         return try regex(pattern, at: start + 1)
     }
 
+    /// Instructions of a filter's expression: it is held against every row of a list.
+    private static let regexLimit = 1000
+
     private func regex(_ pattern: String, at start: Int) throws(Problem) -> LinearRegex {
         do throws(LinearRegex.Problem) {
-            return try LinearRegex(pattern, ignoresCase: !pattern.contains(where: \.isUppercase))
+            return try LinearRegex(
+                pattern, ignoresCase: !pattern.contains(where: \.isUppercase), programLimit: Self.regexLimit)
         } catch {
             let before = String(String.UnicodeScalarView(pattern.unicodeScalars.prefix(error.offset)))
             throw Problem(message: error.message, offset: start + before.count)

@@ -34,9 +34,19 @@ package final class AttemptLogs: Sendable {
         (try? Data(contentsOf: place(run: run, task: task, attempt: attempt))).map { [UInt8]($0) }
     }
 
+    /// Without reading what comes before it.
+    package func tail(run: RunID, task: String, attempt: Int, bytes: Int) -> (total: Int, tail: [UInt8]) {
+        guard let file = try? FileHandle(forReadingFrom: place(run: run, task: task, attempt: attempt)),
+            let end = try? file.seekToEnd()
+        else { return (0, []) }
+        defer { try? file.close() }
+        guard bytes > 0, (try? file.seek(toOffset: end - min(end, UInt64(bytes)))) != nil else { return (Int(end), []) }
+        return (Int(end), [UInt8]((try? file.read(upToCount: bytes)) ?? Data()))
+    }
+
     /// Run ids sort by time.
     private func expire() {
-        guard let runs = try? FileManager.default.contentsOfDirectory(atPath: folder.path()), runs.count > keptRuns else { return }
+        guard let runs = try? FileManager.default.contentsOfDirectory(atPath: folder.path(percentEncoded: false)), runs.count > keptRuns else { return }
         for run in runs.sorted().prefix(runs.count - keptRuns) { try? FileManager.default.removeItem(at: folder.appending(path: run)) }
     }
 }

@@ -154,6 +154,10 @@ package final class TaskRunner: WorkerLink {
 
     package func log(run: RunID, task: String, attempt: Int) -> [UInt8]? { logs.read(run: run, task: task, attempt: attempt) }
 
+    package func logTail(run: RunID, task: String, attempt: Int, bytes: Int) -> (total: Int, tail: [UInt8]) {
+        logs.tail(run: run, task: task, attempt: attempt, bytes: bytes)
+    }
+
     // MARK: Attempts
 
     /// `transform@1`: the planner has resolved its value, so that there is nothing left to do but give it back.

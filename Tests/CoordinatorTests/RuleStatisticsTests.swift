@@ -1,3 +1,4 @@
+import Observability
 import Primitives
 import Rules
 import Testing
@@ -7,7 +8,7 @@ import Text
 
 /// What every rule was asked and answered (RuleStatistics.swift).
 struct RuleStatisticsTests {
-    private let statistics = RuleStatistics()
+    private let statistics = RuleStatistics(MetricsRegistry())
     private let wall = ClusterTime(milliseconds: 1_700_000_000_000)
 
     /// The set `rules` with the rules `a` and `b`.
@@ -124,6 +125,30 @@ struct RuleStatisticsTests {
         }
         #expect(entry("a").hitsBySecond == [Double](repeating: 1, count: 60))
         #expect(entry("a").hits == 200)
+    }
+
+    @Test func `a rule never has more hits than its set has evaluations, however late its first one comes`() throws {
+        let set = try compiled()
+        for _ in 0..<30 { statistics.sample() }
+        note(set, [0])
+        statistics.sample()
+        #expect(entry("a").evaluationRate == entry("a").hitRate)
+        #expect(entry("a").hitRate > 0)
+        for _ in 0..<30 { statistics.sample() }
+        note(set, [1])
+        statistics.sample()
+        #expect(entry("b").hitRate == 0.1 && entry("b").evaluationRate == 0.1)
+    }
+
+    @Test func `the busiest rules come first, and rules out of force are forgotten`() throws {
+        let set = try compiled()
+        note(set, [1])
+        note(set, [0, 1])
+        let names = ["rules/c", "rules/a", "rules/b", "rules/d"].map { (namespace: Namespace.default, name: $0) }
+        #expect(statistics.busiest(2, of: names) == [2, 1])
+        #expect(statistics.busiest(9, of: names) == [2, 1, 0, 3])
+        statistics.keep([])
+        #expect(entry("b").hits == 0 && entry("b").evaluations == 0)
     }
 
     // MARK: Time

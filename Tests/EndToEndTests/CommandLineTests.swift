@@ -18,7 +18,7 @@ func refusal(_ data: String, _ arguments: [String] = []) throws -> Finished {
         while kill -0 $node 2> /dev/null; do if grep -q '"message":"ready"' "$log" 2> /dev/null; then kill -9 $node; fi; sleep 0.02; done
         wait $node; code=$?; cat "$log" >&2; exit $code
         """
-    let log = FileManager.default.temporaryDirectory.appending(path: "distric-refusal-\(UUID().uuidString)").path()
+    let log = FileManager.default.temporaryDirectory.appending(path: "distric-refusal-\(UUID().uuidString)").path(percentEncoded: false)
     defer { try? FileManager.default.removeItem(atPath: log) }
     return try run("/bin/sh", ["-c", watch, "sh", log, Built.distric] + words, in: "/tmp")
 }
@@ -266,7 +266,7 @@ struct CommandLineTests {
                 "source \(file); COMP_WORDS=(\(list)); COMP_CWORD=\(typed.count - 1); COMP_LINE=\"${COMP_WORDS[*]}\"; "
                 + "COMP_POINT=${#COMP_LINE}; ask=\"$(complete -p distric | sed 's/.*-F \\([^ ]*\\).*/\\1/')\"; "
                 + "$ask distric '\(typed.last ?? "")' '\(typed.dropLast().last ?? "")'; printf '%s\\n' \"${COMPREPLY[@]}\""
-            let path = URL(filePath: Built.distric).deletingLastPathComponent().path()
+            let path = URL(filePath: Built.distric).deletingLastPathComponent().path(percentEncoded: false)
             let finished = try run("/bin/bash", ["-c", ask], environment: ["PATH": "\(path):/usr/bin:/bin"])
             return Set(finished.out.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) })
         }

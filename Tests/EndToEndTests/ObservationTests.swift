@@ -291,7 +291,7 @@ struct ObservationTests {
 
     @Test func `man pages are without a warning`() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let folder = root.appending(path: "Man").path()
+        let folder = root.appending(path: "Man").path(percentEncoded: false)
         let pages = try FileManager.default.contentsOfDirectory(atPath: folder).filter { !$0.hasPrefix(".") }.sorted()
         #expect(!pages.isEmpty)
         guard let mandoc = Built.tool("mandoc") else { return }

@@ -58,6 +58,37 @@ struct RunAgainTests {
         #expect(status.at("runs", "started") == 2)
     }
 
+    @Test func `a run whose parameters could not be made does not begin on the bare message`() async throws {
+        let folder = try TemporaryFolder()
+        let node = try started(folder)
+        func rules(_ amount: String) -> [Value] {
+            var definitions = pair("sum", ["use": "transform@1", "with": ["value": "${{ input.amount }}"]])
+            definitions[1] = [
+                "apiVersion": "distric/v1", "kind": "RuleSet", "metadata": ["name": "sum"],
+                "rules": [
+                    [
+                        "id": "start", "when": ["field": "type", "operator": "equals", "value": "sum"],
+                        "actions": [["workflow": "sum", "params": ["amount": .string("${{ \(amount) }}")]]],
+                    ]
+                ],
+            ]
+            return definitions
+        }
+        try await node.apply(rules("data.none.amount"))
+        let old = try await node.submit("sum", ["amount": 7])
+        #expect(try await node.ended(old)["state"] == "cancelled")
+        let refused = try await retry(node, old)
+        #expect(refused.status == 409)
+        #expect(refused.value["detail"]?.string?.contains("params/amount of rule sum/start") == true, "\(refused.value)")
+        // Once the rule is mended they are made as it says now.
+        try await node.apply(rules("data.amount"))
+        let ended = try await node.ended(try await again(node, old))
+        #expect(ended["state"] == "succeeded", "\(ended)")
+        #expect(ended["input"] == ["amount": 7])
+        let started = try await node.client.send("GET", "/metrics")
+        #expect(String(decoding: started.bytes, as: UTF8.self).contains("distric_runs_started_total 2\n"))
+    }
+
     @Test func `a run that is open, unknown or none is not begun again`() async throws {
         let folder = try TemporaryFolder()
         let node = try started(folder)

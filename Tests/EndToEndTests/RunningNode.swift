@@ -10,7 +10,7 @@ enum Built {
     static let distric: String = {
         let folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         let candidates = [folder, folder.deletingLastPathComponent(), folder.deletingLastPathComponent().deletingLastPathComponent()]
-        return candidates.map { $0.appending(path: "distric").path() }.first { FileManager.default.isExecutableFile(atPath: $0) }
+        return candidates.map { $0.appending(path: "distric").path(percentEncoded: false) }.first { FileManager.default.isExecutableFile(atPath: $0) }
             ?? "distric"
     }()
 
@@ -69,7 +69,7 @@ final class TemporaryFolder {
     let path: String
 
     init() throws {
-        path = FileManager.default.temporaryDirectory.appending(path: "distric-test-\(UUID().uuidString)").path()
+        path = FileManager.default.temporaryDirectory.appending(path: "distric-test-\(UUID().uuidString)").path(percentEncoded: false)
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 

@@ -16,7 +16,7 @@ final class TmuxScreen {
         for name in ["home", "state", "run", "tmp"] {
             try FileManager.default.createDirectory(atPath: "\(folder.path)/\(name)", withIntermediateDirectories: true)
         }
-        let program = URL(filePath: Built.distric).deletingLastPathComponent().path()
+        let program = URL(filePath: Built.distric).deletingLastPathComponent().path(percentEncoded: false)
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
         return [
             "PATH": "\(program):\(path)", "LANG": "C.UTF-8", "HOME": "\(folder.path)/home", "TMPDIR": "\(folder.path)/tmp",

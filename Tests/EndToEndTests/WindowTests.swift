@@ -212,7 +212,7 @@ struct WindowTests {
         ("metrics/recent", [("sort", "valu")], "invalid_column", "did you mean 'value'?"),
         ("traces", [("filter", "nam=x")], "invalid_column", "did you mean 'name'?"),
         ("workflows", [("filter", "namespac=x")], "invalid_column", "did you mean 'namespace'?"),
-        ("events", [("filter", "knd=x"), ("watch", "true")], "invalid_column", "no column 'knd'; there are seq, time, kind"),
+        ("events", [("filter", "knd=x"), ("watch", "true")], "invalid_column", "no column 'knd'; did you mean 'kind'?"),
         ("runs", [("filter", "/(/")], "invalid_filter", "of the filter"),
         ("runs", [("filter", "\"open")], "invalid_filter", "the quotation is not closed (at character 1 of the filter)"),
         ("runs", [("filter", "good !")], "invalid_filter", "'!' needs something to turn round (at character 6 of the filter)"),

@@ -15,7 +15,7 @@ struct HouseRulesTests {
     init() throws {
         root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         let sources = root.appending(path: "Sources")
-        let paths = try FileManager.default.subpathsOfDirectory(atPath: sources.path())
+        let paths = try FileManager.default.subpathsOfDirectory(atPath: sources.path(percentEncoded: false))
         files = try paths.filter { $0.hasSuffix(".swift") }.sorted().map { path in
             let text = try String(contentsOf: sources.appending(path: path), encoding: .utf8)
             return SourceFile(room: String(path.prefix { $0 != "/" }), path: path, lines: text.components(separatedBy: "\n"))
@@ -40,6 +40,14 @@ struct HouseRulesTests {
         for file in files where quietRooms.contains(file.room) {
             for (number, line) in file.lines.enumerated() where !isComment(line) {
                 for word in banned where line.contains(word) { Issue.record("\(file.path):\(number + 1) uses \(word)") }
+            }
+        }
+    }
+
+    @Test func `paths of files are not percent-encoded`() {
+        for file in files {
+            for (number, line) in file.lines.enumerated() where line.contains(".path" + "()") {
+                Issue.record("\(file.path):\(number + 1) makes a path that breaks with a space in it: path(percentEncoded: false)")
             }
         }
     }
@@ -83,7 +91,7 @@ struct HouseRulesTests {
         let expected: Set = [
             "Package.swift", "Sources", "Tests", "Themes", "Man", "README.md", "LICENSE", "CONTRIBUTING.md", "Package.resolved", "demo",
         ]
-        let found = try FileManager.default.contentsOfDirectory(atPath: root.path()).filter { !$0.hasPrefix(".") }
+        let found = try FileManager.default.contentsOfDirectory(atPath: root.path(percentEncoded: false)).filter { !$0.hasPrefix(".") }
         #expect(Set(found).subtracting(expected).isEmpty)
     }
 

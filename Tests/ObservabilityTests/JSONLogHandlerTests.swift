@@ -159,7 +159,7 @@ private final class LogFile: Sendable {
     private let descriptor: Int32
 
     init() throws {
-        path = FileManager.default.temporaryDirectory.appending(path: "distric-log-\(UUID().uuidString)").path()
+        path = FileManager.default.temporaryDirectory.appending(path: "distric-log-\(UUID().uuidString)").path(percentEncoded: false)
         try Data().write(to: URL(filePath: path))
         let handle = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
         try #require(handle >= 0)

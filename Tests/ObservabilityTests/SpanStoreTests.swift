@@ -69,7 +69,7 @@ struct SpanStoreTests {
         #expect(spans[1].error == "no")
         #expect(spans[1].attributes == Fields([.init("attempt", 1)]))
         #expect(store.recorded.count == UInt64(2))
-        #expect(store.latest(10).map(\.name) == ["outer"])
+        #expect(store.latestTraces(10).map { $0["name"]?.string } == ["outer"])
     }
 
     @Test func `without a sampled trace there is no span, and ending none is no harm`() throws {
@@ -100,9 +100,11 @@ struct SpanStoreTests {
             store.record(try span(trace, trace * 10))
         }
         store.record(try span(6, 61, parent: 60))
-        #expect(store.latest(3).map(\.context.span) == [61, 50, 40])
-        #expect(store.latest(100).count == 6)
-        #expect(store.latest(0).isEmpty)
+        let newest = store.latestTraces(3)
+        #expect(newest.map { $0["spanId"]?.string.flatMap { UInt64($0, radix: 16) } } == [61, 50, 40])
+        #expect(newest.map { $0["spans"]?.int } == [1, 2, 2])
+        #expect(store.latestTraces(100).count == 6)
+        #expect(store.latestTraces(0).isEmpty)
     }
 
     @Test func `a full store forgets the oldest`() throws {

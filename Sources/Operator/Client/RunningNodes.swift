@@ -35,8 +35,8 @@ package enum RunningNodes {
     private static func newest() -> String? {
         // In a folder that somebody else could write, anybody could leave an address.
         var about = stat()
-        guard stat(folder.path(), &about) == 0, about.st_uid == getuid(), about.st_mode & 0o022 == 0 else { return nil }
-        guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path()) else { return nil }
+        guard stat(folder.path(percentEncoded: false), &about) == 0, about.st_uid == getuid(), about.st_mode & 0o022 == 0 else { return nil }
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path(percentEncoded: false)) else { return nil }
         var best: (date: Date, url: String)?
         for name in names where name.hasSuffix(".json") {
             let place = folder.appending(path: name)
@@ -47,7 +47,7 @@ package enum RunningNodes {
                 try? FileManager.default.removeItem(at: place)
                 continue
             }
-            let date = (try? FileManager.default.attributesOfItem(atPath: place.path())[.modificationDate] as? Date) ?? .distantPast
+            let date = (try? FileManager.default.attributesOfItem(atPath: place.path(percentEncoded: false))[.modificationDate] as? Date) ?? .distantPast
             if date > best?.date ?? .distantPast { best = (date, url) }
         }
         return best?.url
