@@ -110,8 +110,11 @@ struct NodeRoutes: Sendable {
             })
     }
 
-    /// The number that the newest `limit` lines are above.
-    private static func before(_ last: UInt64, _ limit: Int) -> UInt64 { last - min(last, UInt64(limit)) }
+    /// Where a stream begins: `limit` lines back, unless it goes on after a number that this node has given.
+    private static func start(_ after: UInt64?, _ last: UInt64, _ limit: Int) -> UInt64 {
+        if let after, after <= last { return after }
+        return last - min(last, UInt64(limit))
+    }
 
     private static let eventColumns = ["seq", "time", "kind", "severity", "subject", "text", "node"]
 
@@ -120,7 +123,7 @@ struct NodeRoutes: Sendable {
         let limit = try request.limit(default: 200)
         let ring = info.telemetry.events
         // The first answer reaches back, so that a view is never empty for want of news.
-        return try info.lines(request, after: after ?? Self.before(ring.lastNumber, limit)) { seq in
+        return try info.lines(request, after: Self.start(after, ring.lastNumber, limit)) { seq in
             let last = ring.lastNumber
             let events = ring.events(after: seq)
             let kept = events.map(\.value).filter { LineFilter.keeps($0, filter) }
@@ -159,7 +162,7 @@ struct NodeRoutes: Sendable {
             return (entries.map(LineFilter.value), missed, last)
         }
         guard request.isWatching else { return info.list(take(after ?? 0).items) }
-        return try info.lines(request, after: after ?? Self.before(ring.lastNumber, limit), take)
+        return try info.lines(request, after: Self.start(after, ring.lastNumber, limit), take)
     }
 
     private func recentMetrics(_ request: Request) throws -> Response {

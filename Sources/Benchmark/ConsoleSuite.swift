@@ -73,7 +73,8 @@ struct ConsoleSuite: AsyncParsableCommand {
     }
 
     private func console(_ node: BenchNode, view: String = "pulse") throws -> PseudoTerminal {
-        let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "distric").path(percentEncoded: false)
+        let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "distric").path(
+            percentEncoded: false)
         return try PseudoTerminal(
             program, ["console", "--connect", "http://127.0.0.1:\(node.port)", "--view", view], columns: 120, rows: 40)
     }

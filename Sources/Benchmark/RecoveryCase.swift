@@ -13,7 +13,8 @@ struct RecoveryCase {
     let report: Report
 
     func run() throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "distric-recovery-\(UInt32.random(in: 0...UInt32.max))").path(percentEncoded: false)
+        let folder = FileManager.default.temporaryDirectory.appending(path: "distric-recovery-\(UInt32.random(in: 0...UInt32.max))").path(
+            percentEncoded: false)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let clock = SystemClock()
         var chance = SeededGenerator(seed: 1)

@@ -107,8 +107,27 @@ void ct_guard_stop_self(void) {
     standard.sa_handler = SIG_DFL;
     sigemptyset(&standard.sa_mask);
     sigaction(SIGTSTP, &standard, &before);
-    kill(getpid(), SIGTSTP);
+    // To this thread, which may have it blocked: another one would take it after the handler is back.
+    sigset_t stop, mask;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    pthread_sigmask(SIG_UNBLOCK, &stop, &mask);
+    raise(SIGTSTP);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     sigaction(SIGTSTP, &before, NULL);
+}
+
+void ct_guard_standard_stop(int is_standard) {
+    static struct sigaction before;
+    struct sigaction standard;
+    if (!is_standard) {
+        sigaction(SIGTSTP, &before, NULL);
+        return;
+    }
+    memset(&standard, 0, sizeof standard);
+    standard.sa_handler = SIG_DFL;
+    sigemptyset(&standard.sa_mask);
+    sigaction(SIGTSTP, &standard, &before);
 }
 
 int ct_wake_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }

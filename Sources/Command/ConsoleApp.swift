@@ -175,19 +175,33 @@ final class ConsoleApp: LoopDelegate {
                 }
             case .edit(let kind, let name, let namespace): edit(kind, name, namespace)
             case .copy(let text): screen.sendControl("\u{1B}]52;c;\(Data(text.utf8).base64EncodedString())\u{07}")
-            case .save(let name): save(name, ConsoleSnapshot.file(name, state, theme: theme))
+            case .save(let name): save(name)
             case .theme(let name): choose(name)
             }
         }
     }
 
-    private func save(_ name: String, _ text: String) {
-        do {
-            try Data(text.utf8).write(to: URL(filePath: name))
-            state.say("saved as \(name)")
-        } catch {
-            state.say("cannot write \(name): \(error.localizedDescription)", isProblem: true)
+    /// What is on the screen; as data also the rows around it, which are fetched first.
+    private func save(_ name: String) {
+        guard name.hasSuffix(".csv") || name.hasSuffix(".json") else { return write(name, state) }
+        var whole = state
+        whole.wantsWholeLists = true
+        let (asked, client) = (whole, surroundings.client)
+        state.say("fetching the rows")
+        Task.detached {
+            let filled = await ConsoleSnapshot.take(asked, client: client)
+            await self.write(name, filled)
         }
+    }
+
+    private func write(_ name: String, _ state: ConsoleState) {
+        do {
+            try Data(ConsoleSnapshot.file(name, state, theme: theme).utf8).write(to: URL(filePath: name))
+            self.state.say("saved as \(name)\(ConsoleSnapshot.missing(state))")
+        } catch {
+            self.state.say("cannot write \(name): \(error.localizedDescription)", isProblem: true)
+        }
+        isDirty = true
     }
 
     /// Command lines one after the other, beside the screen.
@@ -207,6 +221,7 @@ final class ConsoleApp: LoopDelegate {
             while !Task.isCancelled {
                 await facts.fetchAll()
                 inbox.force(.names(facts.names))
+                await Self.wake()
                 try? await Task.sleep(for: .seconds(10))
             }
         }
@@ -255,14 +270,16 @@ final class ConsoleApp: LoopDelegate {
                 inbox.force(.note(result.problem, isProblem: true))
                 return await Self.wake()
             }
-            await self.openEditor(kind, name, result.out)
+            await self.openEditor(kind, name, namespace, result.out)
         }
     }
 
     /// A text that the node refused is there again at the next edit; one that was applied is no longer needed.
     private func noteEdit(_ result: CommandResult) {
-        guard result.arguments.count > 2, result.arguments[1] == "apply" else { return }
-        if result.code == 0, result.arguments[2].contains("/distric-edit-") {
+        guard result.arguments.count > 2, result.arguments[1] == "apply",
+            result.arguments[2].hasPrefix(editFolder.path(percentEncoded: false))
+        else { return }
+        if result.code == 0 {
             refusedEdits.remove(result.arguments[2])
             try? FileManager.default.removeItem(atPath: result.arguments[2])
         } else {
@@ -270,10 +287,11 @@ final class ConsoleApp: LoopDelegate {
         }
     }
 
-    private func openEditor(_ kind: String, _ name: String, _ text: String) {
+    private func openEditor(_ kind: String, _ name: String, _ namespace: String, _ text: String) {
         guard !isFinished else { return }
         let folder = editFolder
-        let file = folder.appending(path: "\(name.replacing("/", with: "-")).yaml")
+        let words = [namespace.isEmpty ? "default" : namespace, kind.replacing(" ", with: ""), name.replacing("/", with: "-")]
+        let file = folder.appending(path: words.joined(separator: ".") + ".yaml")
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             if !refusedEdits.contains(file.path(percentEncoded: false)) { try Data(text.utf8).write(to: file) }
@@ -284,15 +302,13 @@ final class ConsoleApp: LoopDelegate {
         let editor = [environment["VISUAL"], environment["EDITOR"]].compactMap { $0 }.first { !$0.isEmpty } ?? "vi"
         hub?.close()
         wanted = []
-        screen.leave()
-        let status = system("\(editor) \(ShellWords.quoted(file.path(percentEncoded: false)))")
-        screen.resume()
+        let status = screen.lend { system("\(editor) \(ShellWords.quoted(file.path(percentEncoded: false)))") }
         perform(state.update(.resized(screen.size)))
         isDirty = true
         lastFrame = 0
         guard status == 0 else { return state.say("\(editor) ended with an error; nothing was changed", isProblem: true) }
         guard let after = try? String(contentsOf: file, encoding: .utf8), after != text else { return state.say("nothing was changed") }
-        perform(state.update(.edited(path: file.path(percentEncoded: false), kind: kind, name: name)))
+        perform(state.update(.edited(path: file.path(percentEncoded: false), kind: kind, name: name, namespace: namespace)))
     }
 }
 

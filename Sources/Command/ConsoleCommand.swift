@@ -33,7 +33,7 @@ struct ConsoleOptions: ParsableArguments {
 
     func validate() throws {
         guard Self.view(view) != nil else {
-            let names = View.allCases.map(\.rawValue)
+            let names = View.allCases.filter { $0 != .output }.map(\.rawValue)
             let meant =
                 suggestion(for: view, among: names).map { "; did you mean '\($0)'?" } ?? "; there are \(names.joined(separator: ", "))"
             throw ValidationError("no view '\(view)'\(meant)")
@@ -41,7 +41,8 @@ struct ConsoleOptions: ParsableArguments {
         if let size, Self.size(size) == nil { throw ValidationError("--size '\(size)': write COLUMNSxROWS, as 120x40, up to 1000x500") }
     }
 
-    static func view(_ name: String) -> View? { View(rawValue: name) }
+    /// What a command printed is no view to begin with.
+    static func view(_ name: String) -> View? { View(rawValue: name).flatMap { $0 == .output ? nil : $0 } }
 
     static func size(_ text: String) -> Size? {
         let parts = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
@@ -185,13 +186,18 @@ struct ConsoleRunning: Sendable {
 
     /// A view as lines; then, on a terminal, a prompt that takes views and commands.
     private func linear(_ settings: ConsoleState.Settings, _ client: NodeClient, _ runner: ProgramRunner, _ session: Session) async throws {
-        var state = await ConsoleSnapshot.take(state(settings, Size(120, 40)), client: client)
+        var asked = state(settings, Size(120, 40))
+        asked.wantsWholeLists = true
+        var state = await ConsoleSnapshot.take(asked, client: client)
         session.out(ConsoleSnapshot.linear(state))
         guard isatty(STDIN_FILENO) == 1 else { return try refuseNoData(state) }
         session.note("a view (\(View.top.map(\.rawValue).joined(separator: ", "))), any command, or quit\n")
+        var shown: Place?
         while true {
             session.note("distric> ")
             guard let line = readLine() else { return }
+            let words = line.split(separator: " ")
+            if words.count == 1, View(rawValue: String(words[0])) != nil { shown = nil } else { shown = state.place }
             state.now = ClusterTime(milliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1000)))
             var effects = state.run(line: line)
             if case .dialog(let dialog) = state.mode {
@@ -204,19 +210,24 @@ struct ConsoleRunning: Sendable {
                 case .run(let arguments):
                     let own = session
                     _ = await Session.$current.withValue(own) { await runner.run(arguments) }
-                default: break
+                case .save(let name):
+                    do {
+                        try Data(ConsoleSnapshot.file(name, state, theme: .plain).utf8).write(to: URL(filePath: name))
+                        session.note("saved as \(name)\n")
+                    } catch { session.note("cannot write \(name): \(error.localizedDescription)\n") }
+                case .edit, .copy, .theme, .suspend, .redraw: session.note("not without a screen\n")
                 }
             }
             if let toast = state.toast {
                 session.note(toast.text + "\n")
                 state.toast = nil
             }
-            let words = line.split(separator: " ")
-            if words.count == 1, View(rawValue: String(words[0])) != nil || words[0] == "filter" {
-                state.feeds = [:]
-                state = await ConsoleSnapshot.take(state, client: client)
-                session.out(ConsoleSnapshot.linear(state))
-            }
+            // A view, or another filter or order of it, is shown at once.
+            guard shown != state.place else { continue }
+            state.forgetData()
+            state = await ConsoleSnapshot.take(state, client: client)
+            shown = state.place
+            session.out(ConsoleSnapshot.linear(state))
         }
     }
 }

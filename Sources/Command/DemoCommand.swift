@@ -60,7 +60,11 @@ struct DemoCommand: AsyncParsableCommand {
         session.url = url
         try await Session.$current.withValue(session) {
             try await Seeding.load(
-                url: url, apply: [folder.appending(path: "rules").path(percentEncoded: false), folder.appending(path: "workflows").path(percentEncoded: false)], submit: nil)
+                url: url,
+                apply: [
+                    folder.appending(path: "rules").path(percentEncoded: false),
+                    folder.appending(path: "workflows").path(percentEncoded: false),
+                ], submit: nil)
         }
     }
 }

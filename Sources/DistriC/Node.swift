@@ -223,7 +223,7 @@ extension Node {
     ) throws(DistriCError) -> Telemetry {
         let node = folder.identity.node
         let sink = LogSink(descriptor: logDescriptor)
-        let logs = LogRing()
+        let logs = LogRing(first: LogRing.first(at: clock.wall))
         let level = Logger.Level(rawValue: settings.text("log.level")) ?? .info
         let first = try storage { () throws(StorageError) in try EventNumbers.reserve(disk, folder.path + "/event-numbers") }
         let telemetry = Telemetry(

@@ -1,5 +1,5 @@
 package import Logging
-import Primitives
+package import Primitives
 import Synchronization
 
 /// The last log lines of a node, for whoever looks at them live. Who is slower than the lines come is told how many were missed.
@@ -17,12 +17,21 @@ package final class LogRing: Sendable {
     private struct State {
         var entries: [Entry] = []
         var start = 0
-        var next: UInt64 = 1
+        var next: UInt64
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    /// The number that this process began with.
+    private let first: UInt64
 
-    package init() {}
+    /// - Parameter first: above every number of the process before, so that whoever comes back after a restart misses nothing.
+    package init(first: UInt64 = 1) {
+        self.first = first
+        state = Mutex(State(next: first))
+    }
+
+    /// A first number by the time of day: no process writes a million lines a second for long.
+    package static func first(at wall: ClusterTime) -> UInt64 { wall.milliseconds * 1000 }
 
     package func append(level: Logger.Level, label: String, line: [UInt8]) {
         state.withLock { state in
@@ -46,7 +55,8 @@ package final class LogRing: Sendable {
         // Whoever writes a log line waits for the lock: nothing is looked into under it.
         let (held, overwritten, last) = state.withLock { state in
             let last = state.next - 1
-            let new = last > seq ? last - seq : 0
+            let from = max(seq, first - 1)
+            let new = last > from ? last - from : 0
             let count = state.entries.count
             let held = Int(min(UInt64(count), new))
             return ((0..<held).map { state.entries[(state.start + count - held + $0) % count] }, Int(new) - held, last)

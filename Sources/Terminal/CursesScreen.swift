@@ -93,7 +93,7 @@ package final class CursesScreen {
     }
 
     /// Gives the terminal back, for another program; `resume` takes it again.
-    package func leave() {
+    private func leave() {
         Self.send("\u{1B}[?2004l")
         endwin()
     }
@@ -103,6 +103,16 @@ package final class CursesScreen {
         leave()
         ct_guard_stop_self()
         resume()
+    }
+
+    /// Another program has the terminal until `body` returns. Ctrl-Z in it stops it and whoever waits for it, as in any shell.
+    package func lend<Result>(_ body: () -> Result) -> Result {
+        leave()
+        ct_guard_standard_stop(1)
+        let result = body()
+        ct_guard_standard_stop(0)
+        resume()
+        return result
     }
 
     package func resume() {

@@ -4,12 +4,14 @@ package import Cells
 /// Reads keys from curses; text pasted between brackets comes as one piece.
 @TerminalActor
 package final class KeyReader {
-    /// Characters of a paste that are kept; the rest is dropped and counted.
+    /// Characters of a paste that are kept; the rest is dropped.
     package static let pasteLimit = 64 << 10
 
     private let keys: UnsafeMutablePointer<WINDOW>
     private var pasted: [Unicode.Scalar]?
-    package private(set) var droppedFromPastes = 0
+    /// What has come of a paste's end, which may come in pieces, long after the first.
+    private var tail: [UInt32] = []
+    private static let pasteEnd: [UInt32] = "\u{1B}[201~".unicodeScalars.map(\.value)
     private var pushedBack: [wint_t] = []
 
     package init(_ screen: CursesScreen) { keys = screen.keys }
@@ -30,7 +32,7 @@ package final class KeyReader {
                 return key
             }
             if pasted != nil {
-                keep(code, character)
+                if let key = keep(code, character) { return key }
                 continue
             }
             return code == KEY_CODE_YES ? special(Int32(bitPattern: character)) : plain(character)
@@ -38,15 +40,34 @@ package final class KeyReader {
         return nil
     }
 
-    private func keep(_ code: Int32, _ character: wint_t) {
-        guard code != KEY_CODE_YES, let scalar = Unicode.Scalar(UInt32(character)) else { return }
-        if (pasted?.count ?? 0) < Self.pasteLimit { pasted?.append(scalar) } else { droppedFromPastes += 1 }
+    /// The paste, when this was the last piece of its end.
+    private func keep(_ code: Int32, _ character: wint_t) -> Key? {
+        guard code != KEY_CODE_YES, let scalar = Unicode.Scalar(UInt32(character)) else { return nil }
+        if !tail.isEmpty {
+            tail.append(scalar.value)
+            if tail == Self.pasteEnd { return endPaste() }
+            if Self.pasteEnd.starts(with: tail) { return nil }
+            // It was no end: what looked like one belongs to the text.
+            for value in tail.dropFirst() { if let scalar = Unicode.Scalar(value) { add(scalar) } }
+            tail = []
+            return nil
+        }
+        add(scalar)
+        return nil
+    }
+
+    private func add(_ scalar: Unicode.Scalar) { if (pasted?.count ?? 0) < Self.pasteLimit { pasted?.append(scalar) } }
+
+    private func endPaste() -> Key {
+        defer { (pasted, tail) = (nil, []) }
+        return .paste(String(String.UnicodeScalarView(pasted ?? [])))
     }
 
     /// After ESC: the brackets of a paste; a sequence that nobody knows, swallowed whole; else the key itself. While a paste goes on, an
     /// empty `.paste` means "go on".
     private func escape() -> Key? {
         let here: Key = pasted == nil ? .escape : .paste("")
+        if pasted != nil { tail = [27] }
         guard let (code, first) = read() else { return here }
         guard code != KEY_CODE_YES, first == 0x5B || first == 0x4F else {
             if code == KEY_CODE_YES { ungetch(Int32(bitPattern: first)) } else { pushedBack.append(first) }
@@ -60,17 +81,18 @@ package final class KeyReader {
         }
         switch parameters {
         case "200~":
-            pasted = []
+            (pasted, tail) = ([], [])
             return .paste("")
-        case "201~":
-            let text = pasted ?? []
-            pasted = nil
-            return .paste(String(String.UnicodeScalarView(text)))
+        case "201~": return endPaste()
         case "":
             // Esc and then the character, as two keys.
             pushedBack.append(first)
             return here
-        default: return pasted == nil ? .unknown(27) : .paste("")
+        default:
+            guard pasted != nil else { return .unknown(27) }
+            tail += [UInt32(first)] + parameters.unicodeScalars.map(\.value)
+            if !Self.pasteEnd.starts(with: tail) { tail = [] }
+            return .paste("")
         }
     }
 

@@ -188,7 +188,10 @@ package final class LineEditor: Sendable {
                 rl_prep_terminal(1)
                 rl_forced_update_display()
             }
-            return notes & UInt32(CT_TERM | CT_HUP) == 0
+            guard notes & UInt32(CT_TERM | CT_HUP) != 0 else { return true }
+            // A command that runs is not what keeps the program.
+            if !isInstalled { editor.interrupted() }
+            return false
         }
 
         private func printWaiting() {
@@ -257,7 +260,8 @@ package final class LineEditor: Sendable {
         }
         var common = first
         for candidate in completion.candidates.dropFirst() { common = String(zip(common, candidate).prefix { $0 == $1 }.map(\.0)) }
-        let all = completion.candidates.count == 1 ? [first] : [common.isEmpty ? word : common] + completion.candidates
+        // Where candidates hold the word in their middle, nothing is to be put in its place.
+        let all = completion.candidates.count == 1 ? [first] : [common.hasPrefix(word) ? common : word] + completion.candidates
         guard let raw = malloc((all.count + 1) * MemoryLayout<UnsafeMutablePointer<CChar>?>.stride) else { return nil }
         let list = raw.assumingMemoryBound(to: UnsafeMutablePointer<CChar>?.self)
         for (place, candidate) in all.enumerated() { list[place] = rlx_copy(candidate) }

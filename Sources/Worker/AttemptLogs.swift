@@ -46,7 +46,8 @@ package final class AttemptLogs: Sendable {
 
     /// Run ids sort by time.
     private func expire() {
-        guard let runs = try? FileManager.default.contentsOfDirectory(atPath: folder.path(percentEncoded: false)), runs.count > keptRuns else { return }
+        guard let runs = try? FileManager.default.contentsOfDirectory(atPath: folder.path(percentEncoded: false)), runs.count > keptRuns
+        else { return }
         for run in runs.sorted().prefix(runs.count - keptRuns) { try? FileManager.default.removeItem(at: folder.appending(path: run)) }
     }
 }

@@ -91,6 +91,8 @@ struct ConsoleTerminalTests {
         try screen.line("raft")
         try await screen.wait(until: "the view as lines") { $0.contains("raft\n") && $0.contains("quorum") }
         try screen.line("runs retry \(stage.bad)")
+        try await screen.wait(for: "y to go on")
+        try screen.line("y")
         try await screen.wait(until: "the new run") { $0.contains(#/run [0-9a-f-]{36} /#) }
         try screen.line("quit")
         try await screen.ends()

@@ -10,7 +10,9 @@ enum Built {
     static let distric: String = {
         let folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         let candidates = [folder, folder.deletingLastPathComponent(), folder.deletingLastPathComponent().deletingLastPathComponent()]
-        return candidates.map { $0.appending(path: "distric").path(percentEncoded: false) }.first { FileManager.default.isExecutableFile(atPath: $0) }
+        return candidates.map { $0.appending(path: "distric").path(percentEncoded: false) }.first {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
             ?? "distric"
     }()
 

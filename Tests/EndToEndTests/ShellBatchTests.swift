@@ -188,7 +188,7 @@ struct TerminalTests {
             if text.contains("timing") { break }
             try await Task.sleep(for: .milliseconds(50))
         }
-        #expect(text.split(separator: "\n") == ["rules list ", "status -o name --timeout 9s", "\\timing"])
+        #expect(text.split(separator: "\n") == ["rules list", "status -o name --timeout 9s", "\\timing"])
         let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
         #expect(mode == 0o600)
     }

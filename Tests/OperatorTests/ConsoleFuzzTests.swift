@@ -222,11 +222,11 @@ struct EffectTests {
         }
         for (kind, noun) in [("rule set", "rules"), ("workflow", "workflows")] {
             var state = SampleNode.state(.rules)
-            _ = state.update(.edited(path: "/tmp/a b.yaml", kind: kind, name: "orders"))
+            _ = state.update(.edited(path: "/tmp/a b.yaml", kind: kind, name: "orders", namespace: ""))
             #expect(state.dialog?.title == "apply the edited \(kind) 'orders'?")
             let entered = state.hit("Enter")
             #expect(entered.isEmpty)
-            _ = state.update(.edited(path: "/tmp/a b.yaml", kind: kind, name: "orders"))
+            _ = state.update(.edited(path: "/tmp/a b.yaml", kind: kind, name: "orders", namespace: ""))
             #expect(state.screen.contains("distric \(noun) apply '/tmp/a b.yaml'"))
             let effects = state.hit("y")
             #expect(effects == [.run([noun, "apply", "/tmp/a b.yaml"])])
@@ -236,7 +236,7 @@ struct EffectTests {
     @Test func `an edit that comes back to a read-only console asks nothing`() {
         var state = SampleNode.state(.rules)
         state.settings.isReadOnly = true
-        _ = state.update(.edited(path: "/tmp/a.yaml", kind: "workflow", name: "a"))
+        _ = state.update(.edited(path: "/tmp/a.yaml", kind: "workflow", name: "a", namespace: ""))
         let effects = state.hit("y")
         #expect(effects.isEmpty)
     }

@@ -102,7 +102,7 @@ struct HostileTextTests {
         for (number, piece) in Hostile.pieces.enumerated() {
             let arguments = ["runs", "cancel", piece]
             let events: [ConsoleEvent] = [
-                .note(piece, isProblem: true), .edited(path: piece, kind: "workflow", name: piece),
+                .note(piece, isProblem: true), .edited(path: piece, kind: "workflow", name: piece, namespace: ""),
                 .finished(CommandResult(arguments: arguments, code: 0, out: piece, problem: "")),
                 .finished(CommandResult(arguments: arguments, code: 0, out: "a\n\(piece)\nb", problem: piece)),
                 .finished(CommandResult(arguments: arguments, code: 1, out: "", problem: piece)),

@@ -36,7 +36,8 @@ enum FilterTables {
         "age>=5s", "age=5s", "age<2m", "age<5001", "age>4999ms", "age<1h30m", "age!=6s", "took>1h", "took=90m", "took<2h", "took>=5400s",
         "took:30m",
         // other values
-        "code=007", "code!=7", "code>6", "serial=1234567890123456789", "ok=true", "ok:tru", "ok!=false", "tags:a", "note=", "nope=", "note!=1", "nope!=x", "note!=x",
+        "code=007", "code!=7", "code>6", "serial=1234567890123456789", "ok=true", "ok:tru", "ok!=false", "tags:a", "note=", "nope=",
+        "note!=1", "nope!=x", "note!=x",
         // together
         "state:fail queue>100 order", "!state=done age>=5s ~fld /^w/ \"failed order\"",
     ]
@@ -46,7 +47,8 @@ enum FilterTables {
         "state!=failed", "state:/ED$/", "state!=/fail/", "state<a", "state<failed", "state>failed", "state=", "state=5", "state>5",
         "state<5", "state:\"w\"", "queue>120", "queue<120", "queue!=120", "queue=121", "queue:13", "queue>=121", "queue<=119",
         "queue:/^2/", "age>5s", "age<5s", "age>1h", "age=5", "age!=5s", "took>2h", "took!=90m", "took<=89m", "ok=false", "ok>1", "tags:c",
-        "code=7", "code!=007", "serial=1234567890123456788", "note!=", "note:x", "note>1", "note<1", "note=1", "note>a", "note<a", "nope:x", "nope=x", "nope<=5s", "state:fail missing",
+        "code=7", "code!=007", "serial=1234567890123456788", "note!=", "note:x", "note>1", "note<1", "note=1", "note>a", "note<a", "nope:x",
+        "nope=x", "nope<=5s", "state:fail missing",
         "missing state:fail", "queue>100 queue<110", "!state=done !queue=120",
     ]
 

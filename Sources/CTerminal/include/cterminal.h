@@ -19,6 +19,8 @@ void ct_guard_disarm(void);
 void ct_guard_altstack(void);
 /// Stops the process as Ctrl-Z does; returns after SIGCONT.
 void ct_guard_stop_self(void);
+/// While another program has the terminal: Ctrl-Z stops this process as it stops others; 0 for the handler again.
+void ct_guard_standard_stop(int is_standard);
 int ct_wake_create(void);
 void ct_wake(int fd);
 void ct_wake_clear(int fd);

@@ -99,23 +99,33 @@ package struct NodeClient: Sendable {
         guard !isReadOnly || method == "GET" else {
             throw CommandFailure(.denied, "read-only: \(method) \(path) was not sent\(refusal.map { "; \($0)" } ?? "")")
         }
-        for attempt in 1... {
+        var failure = CommandFailure(.unavailable, "no URL")
+        for _ in targets.urls {
             let url = url
             do {
-                return try await sendOnce(url, method, path, query, body: body, type: type)
-            } catch let failure where failure.code == .unavailable && attempt < targets.urls.count {
+                let answer = try await sendOnce(url, method, path, query, body: body, type: type)
+                guard answer.status == 503, targets.urls.count > 1 else { return answer }
                 targets.leave(url)
+                return answer
             } catch {
                 targets.leave(url)
-                throw error
+                failure = error.failure
+                // What may have been done already is not done again.
+                guard failure.code == .unavailable, method == "GET" || error.isUnsent else { throw failure }
             }
         }
-        preconditionFailure("the loop ends by returning or throwing")
+        throw failure
+    }
+
+    private struct Failure: Error {
+        var failure: CommandFailure
+        /// The node has not seen the request.
+        var isUnsent = false
     }
 
     private func sendOnce(
         _ url: String, _ method: String, _ path: String, _ query: [(String, String?)], body: [UInt8]?, type: String
-    ) async throws(CommandFailure) -> Answer {
+    ) async throws(Failure) -> Answer {
         var request = HTTPClientRequest(url: url + path + Self.text(query))
         request.method = HTTPMethod(rawValue: method)
         if let body {
@@ -127,7 +137,7 @@ package struct NodeClient: Sendable {
             let bytes = Array(try await response.body.collect(upTo: Self.answerLimit).readableBytesView)
             return Answer(url: url, status: Int(response.status.code), bytes: bytes)
         } catch {
-            throw failure(error)
+            throw Self.failure(error, url, timeout)
         }
     }
 
@@ -161,10 +171,11 @@ package struct NodeClient: Sendable {
                 }
             }
         } catch let error as CommandFailure {
+            if error.code == .temporary { targets.leave(url) }
             throw error
         } catch {
             targets.leave(url)
-            throw failure(error)
+            throw Self.failure(error, url, timeout).failure
         }
     }
 
@@ -196,33 +207,29 @@ package struct NodeClient: Sendable {
         return CommandFailure(code, detail.isEmpty ? "status \(status)" : detail)
     }
 
-    private func failure(_ error: any Error) -> CommandFailure {
+    private static func failure(_ error: any Error, _ url: String, _ timeout: Duration) -> Failure {
+        func made(_ code: CommandFailure.Code, _ text: String, isUnsent: Bool = false) -> Failure {
+            Failure(failure: CommandFailure(code, text), isUnsent: isUnsent)
+        }
         if let error = error as? HTTPClientError {
             switch error {
-            case .invalidURL, .emptyHost, .emptyScheme: return CommandFailure(.usage, "'\(url)' is no URL; write http://127.0.0.1:8080")
-            case .deadlineExceeded, .readTimeout: return CommandFailure(.temporary, "\(url) did not answer within \(timeout.text)")
-            case .connectTimeout: return CommandFailure(.unavailable, "\(url) cannot be reached")
+            case .invalidURL, .emptyHost, .emptyScheme: return made(.usage, "'\(url)' is no URL; write http://127.0.0.1:8080")
+            case .deadlineExceeded, .readTimeout: return made(.temporary, "\(url) did not answer within \(timeout.text)")
+            case .connectTimeout: return made(.unavailable, "\(url) cannot be reached", isUnsent: true)
             default: break
             }
         }
-        if let error = error as? NIOConnectionError {
-            let reason = error.connectionErrors.first.map { "\($0.error)" } ?? "\(error)"
-            let isRefused = reason.contains("refused")
-            return CommandFailure(
-                .unavailable,
-                "\(url) cannot be reached: \(isRefused ? "connection refused; is a node running? Start one with 'distric node'" : reason)")
+        let reason = (error as? NIOConnectionError)?.connectionErrors.first.map { "\($0.error)" } ?? "\(error)"
+        if reason.contains("refused") {
+            return made(
+                .unavailable, "\(url) cannot be reached: connection refused; is a node running? Start one with 'distric node'",
+                isUnsent: true)
         }
-        if error is HTTPParserError {
-            return CommandFailure(.protocolError, "\(url) does not speak HTTP as a node does; is it a node?")
-        }
-        let text = "\(error)"
-        if text.contains("unsupportedScheme") { return CommandFailure(.usage, "'\(url)' is no http or https URL") }
-        if text.contains("refused") {
-            return CommandFailure(
-                .unavailable, "\(url) cannot be reached: connection refused; is a node running? Start one with 'distric node'")
-        }
-        if error is CancellationError { return CommandFailure(.interrupted, "interrupted") }
-        return CommandFailure(.unavailable, "\(url): \(error)")
+        if error is NIOConnectionError { return made(.unavailable, "\(url) cannot be reached: \(reason)", isUnsent: true) }
+        if error is HTTPParserError { return made(.protocolError, "\(url) does not speak HTTP as a node does; is it a node?") }
+        if reason.contains("unsupportedScheme") { return made(.usage, "'\(url)' is no http or https URL") }
+        if error is CancellationError { return made(.interrupted, "interrupted") }
+        return made(.unavailable, "\(url): \(error)")
     }
 
     private static func text(_ query: [(String, String?)]) -> String {

@@ -35,7 +35,9 @@ package enum RunningNodes {
     private static func newest() -> String? {
         // In a folder that somebody else could write, anybody could leave an address.
         var about = stat()
-        guard stat(folder.path(percentEncoded: false), &about) == 0, about.st_uid == getuid(), about.st_mode & 0o022 == 0 else { return nil }
+        guard stat(folder.path(percentEncoded: false), &about) == 0, about.st_uid == getuid(), about.st_mode & 0o022 == 0 else {
+            return nil
+        }
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path(percentEncoded: false)) else { return nil }
         var best: (date: Date, url: String)?
         for name in names where name.hasSuffix(".json") {
@@ -47,7 +49,9 @@ package enum RunningNodes {
                 try? FileManager.default.removeItem(at: place)
                 continue
             }
-            let date = (try? FileManager.default.attributesOfItem(atPath: place.path(percentEncoded: false))[.modificationDate] as? Date) ?? .distantPast
+            let date =
+                (try? FileManager.default.attributesOfItem(atPath: place.path(percentEncoded: false))[.modificationDate] as? Date)
+                ?? .distantPast
             if date > best?.date ?? .distantPast { best = (date, url) }
         }
         return best?.url

@@ -14,7 +14,7 @@ struct DefinitionFiles: ParsableArguments {
         for file in try files.flatMap(expanded) {
             let bytes: [UInt8]
             if file == "-" {
-                bytes = [UInt8](FileHandle.standardInput.readDataToEndOfFile())
+                bytes = try Session.standardInput()
             } else {
                 guard let data = FileManager.default.contents(atPath: file) else { throw CommandFailure(.failed, "cannot read \(file)") }
                 bytes = [UInt8](data)

@@ -112,7 +112,7 @@ enum MessageLines {
     static func read(_ file: String) throws -> [Line] {
         let data: Data
         if file == "-" {
-            data = FileHandle.standardInput.readDataToEndOfFile()
+            data = Data(try Session.standardInput())
         } else {
             guard let found = FileManager.default.contents(atPath: file) else { throw CommandFailure(.failed, "cannot read \(file)") }
             data = found

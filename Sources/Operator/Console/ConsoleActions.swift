@@ -14,7 +14,10 @@ extension ConsoleState {
     private var targets: [Value] {
         let rows = rows
         if !place.marks.isEmpty {
-            return (0..<min(rows.count, 5000)).compactMap { rows.at($0) }.filter { place.marks.contains(id(of: $0)) }
+            // In the order of the screen, as they are now; then those that are not loaded, as they were.
+            let here = rows.loaded.compactMap { rows.at($0) }.filter { place.marks[id(of: $0)] != nil }
+            let known = Set(here.map { id(of: $0) })
+            return here + place.marks.filter { !known.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
         }
         return [selectedRow ?? value].compactMap { $0 }
     }
@@ -99,7 +102,7 @@ extension ConsoleState {
                 say("nothing was done")
                 return []
             }
-            place.marks = []
+            place.marks = [:]
             return start(dialog.commands)
         }
         switch (key, dialog.wanted) {
@@ -170,9 +173,7 @@ extension ConsoleState {
     private mutating func showOutput(_ title: String, _ lines: [Line]) {
         var place = Place(.output, title)
         place.text = lines
-        if self.place.view == .output { stack.removeLast() }
-        push(place)
-        if stack.isEmpty { stack = [Place(.pulse)] }
+        if self.place.view == .output { self.place = place } else { push(place) }
     }
 
     /// As it would be typed in a shell.

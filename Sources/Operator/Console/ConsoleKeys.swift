@@ -48,8 +48,8 @@ extension ConsoleState {
         case .historyBack: travel(from: \.back, to: \.forward)
         case .historyForward: travel(from: \.forward, to: \.back)
         case .lastView: if let last = lastStack { go(to: last) }
-        case .nextTab: place.tab = (place.tab + 1) % 3
-        case .previousTab: place.tab = (place.tab + 2) % 3
+        case .nextTab: movePane(1)
+        case .previousTab: movePane(-1)
         case .sort: if !spec.columns.isEmpty { mode = .sorting(column: 0) }
         case .mark: mark()
         case .markRange: markRange()
@@ -103,6 +103,12 @@ extension ConsoleState {
         }
     }
 
+    private mutating func movePane(_ by: Int) {
+        guard place.view == .pulse else { return }
+        let count = Layout(self).paneCount
+        place.tab = (place.tab % count + by + count) % count
+    }
+
     private mutating func interruptsFollow(_ by: Int) {
         guard case .lines = spec.rows else { return }
         place.follows = by > 0 && place.row + by >= rows.count - 1
@@ -118,7 +124,7 @@ extension ConsoleState {
     }
 
     mutating func open() {
-        if place.view == .pulse { return push(Place([View.runs, .rules, .events][place.tab % 3])) }
+        if place.view == .pulse { return push(Place(Layout.panes[place.tab % Layout(self).paneCount].view)) }
         guard let row = selectedRow, let next = spec.open?(row, place) else { return }
         push(next)
     }
@@ -161,10 +167,9 @@ extension ConsoleState {
 
     private mutating func goBack() {
         if !place.marks.isEmpty {
-            place.marks = []
+            place.marks = [:]
         } else if !place.filter.isEmpty {
-            place.filter = ""
-            keepSelectionVisible()
+            setFilter("")
         } else {
             goUp()
         }
@@ -172,7 +177,7 @@ extension ConsoleState {
 
     private mutating func goUp() {
         if stack.count > 1 {
-            lastStack = stack
+            remember()
             stack.removeLast()
             keepSelectionVisible()
         } else if place.view != .pulse {

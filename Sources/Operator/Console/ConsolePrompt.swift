@@ -61,10 +61,7 @@ extension ConsoleState {
     }
 
     private mutating func leave(_ prompt: Prompt) -> [ConsoleEffect] {
-        if prompt.kind == .filter {
-            place.filter = prompt.before
-            keepSelectionVisible()
-        }
+        if prompt.kind == .filter { setFilter(prompt.before) }
         mode = .normal
         return []
     }
@@ -74,12 +71,19 @@ extension ConsoleState {
         do throws(RowFilter.Problem) {
             _ = try RowFilter(prompt.text)
             prompt.problem = nil
-            guard place.filter != prompt.text else { return }
-            place.filter = prompt.text
-            (place.row, place.top, place.selectedID) = (0, 0, nil)
+            setFilter(prompt.text)
         } catch {
             prompt.problem = error.description
         }
+    }
+
+    /// The rows of before stay until those of the new filter come, a moment later.
+    mutating func setFilter(_ text: String) {
+        guard !sameBytes(place.filter, text) else { return }
+        let before = rowsFeed.flatMap { feeds[$0] }
+        place.filter = text
+        (place.row, place.top, place.selectedID) = (0, 0, nil)
+        if let feed = rowsFeed, feed.kind == .rows, feeds[feed] == nil { feeds[feed] = before }
     }
 
     private mutating func finish(_ prompt: Prompt) -> [ConsoleEffect] {
@@ -207,8 +211,13 @@ extension ConsoleState {
             }
             return [.save(name)]
         case "filter":
-            place.filter = rest.joined(separator: " ")
-            (place.row, place.top, place.selectedID) = (0, 0, nil)
+            // As it was typed: the filter has quotations of its own.
+            let typed = line.trimmed.drop { $0 == " " }.dropFirst(first.count).drop { $0 == " " }
+            do throws(RowFilter.Problem) { _ = try RowFilter(String(typed)) } catch {
+                say(error.description, isProblem: true)
+                return []
+            }
+            setFilter(String(typed))
             return []
         case "console", "demo", "shell", "node":
             say("'\(first)' cannot run within the console", isProblem: true)

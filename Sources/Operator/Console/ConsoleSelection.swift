@@ -6,29 +6,32 @@ extension ConsoleState {
     // MARK: Marks
 
     mutating func mark() {
-        guard let row = selectedRow, spec.actions.isEmpty == false else { return }
+        guard let row = selectedRow, !spec.actions.isEmpty else { return }
         let id = id(of: row)
-        if place.marks.remove(id) == nil { place.marks.insert(id) }
+        if place.marks.removeValue(forKey: id) == nil { place.marks[id] = row }
         place.lastMark = id
         move(1)
     }
 
     mutating func markRange() {
-        guard let last = place.lastMark, let row = selectedRow, !spec.actions.isEmpty else { return say("mark a row first") }
-        _ = row
+        guard let last = place.lastMark, selectedRow != nil, !spec.actions.isEmpty else { return say("mark a row first") }
         let rows = rows
-        guard let from = (0..<rows.count).first(where: { rows.at($0).map { self.id(of: $0) } == last }) else { return }
-        for place in min(from, self.place.row)...max(from, self.place.row) {
-            if let row = rows.at(place) { self.place.marks.insert(id(of: row)) }
+        guard let from = rows.loaded.first(where: { rows.at($0).map { id(of: $0) } == last }) else {
+            return say("the row that was marked last is too far away; mark one nearer", isProblem: true)
         }
+        for place in min(from, place.row)...max(from, place.row) { mark(rows.at(place)) }
         say("\(place.marks.count) marked")
     }
 
     mutating func markAll() {
         guard !spec.actions.isEmpty else { return }
         let rows = rows
-        for place in 0..<min(rows.count, 5000) { if let row = rows.at(place) { self.place.marks.insert(id(of: row)) } }
+        for place in rows.loaded { mark(rows.at(place)) }
         say("\(place.marks.count) marked\(place.marks.count < rows.count ? ", of \(rows.count); only loaded rows can be" : "")")
+    }
+
+    private mutating func mark(_ row: Value?) {
+        if let row { place.marks[id(of: row)] = row }
     }
 
     // MARK: Filter
@@ -44,17 +47,18 @@ extension ConsoleState {
         guard !place.filter.isEmpty, let filter = try? RowFilter(place.filter) else { return say("no filter is set") }
         let rows = rows
         var at = place.row + step
-        while at >= 0, at < rows.count {
+        while rows.loaded.contains(at) {
             if let row = rows.at(at), matches(row, filter) {
                 place.row = at
                 place.selectedID = id(of: row)
                 place.follows = false
                 return keepSelectionVisible()
             }
-            if rows.at(at) == nil { break }
             at += step
         }
-        say("no further match")
+        say(
+            (0..<rows.count).contains(at)
+                ? "no match among the rows that are loaded; scroll on, or let the filter hide" : "no further match")
     }
 
     // MARK: Mouse

@@ -34,13 +34,19 @@ package enum ConsoleSnapshot {
         return text(state, theme: theme, format: format)
     }
 
+    /// What a file of this state leaves out; empty when nothing.
+    package static func missing(_ state: ConsoleState) -> String {
+        let rows = state.rows
+        return rows.loaded.count < rows.count ? ": \(rows.loaded.count) of \(rows.count) rows; filter for others" : ""
+    }
+
     private static func csv(_ state: ConsoleState) -> String {
         let rows = state.rows
         let columns = state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }.map { column in
             Column(column.title) { column.key.isEmpty ? "" : column.state?($0) ?? column.text($0, state.now) }
         }
         let shown = columns.isEmpty ? [Column("TIME", "time"), Column("TEXT") { RowText.plain($0) }] : columns
-        return Rendering(format: .csv).rows((0..<min(rows.count, FeedData.lineLimit)).compactMap { rows.at($0) }, shown)
+        return Rendering(format: .csv).rows(rows.loaded.compactMap { rows.at($0) }, shown)
     }
 
     /// What is shown as data: the lines, and the values behind them.
@@ -50,7 +56,7 @@ package enum ConsoleSnapshot {
             "view": .string(state.place.view.rawValue), "subject": .string(state.place.subject), "filter": .string(state.place.filter),
             "size": ["width": Value(surface.width), "height": Value(surface.height)], "status": state.status ?? .null,
             "value": state.value ?? .null, "matched": Value(rows.count), "total": Value(rows.total),
-            "rows": .list((0..<min(rows.count, 1000)).compactMap { rows.at($0) }),
+            "rows": .list(rows.loaded.compactMap { rows.at($0) }),
             "lines": .list((0..<surface.height).map { .string(surface.text(row: $0)) }),
         ])
     }
@@ -82,8 +88,9 @@ package enum ConsoleSnapshot {
             let context = state.headerContext(width: 100)
             for line in state.spec.header?(state.value, context) ?? [] where !line.text.isEmpty { lines.append(line.text) }
             let rows = state.rows
-            lines.append("\(rows.count) rows")
-            for place in 0..<min(rows.count, 200) {
+            let shown = rows.loaded.prefix(1000)
+            lines.append("\(rows.count) rows\(shown.count < rows.count ? ", the first \(shown.count)" : "")")
+            for place in shown {
                 guard let row = rows.at(place) else { continue }
                 if state.spec.columns.isEmpty {
                     lines.append(

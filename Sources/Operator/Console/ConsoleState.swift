@@ -13,7 +13,7 @@ package enum ConsoleEvent: Equatable, Sendable {
     /// A command line has ended.
     case finished(CommandResult)
     /// A definition was edited and saved as a file; it is to be applied.
-    case edited(path: String, kind: String, name: String)
+    case edited(path: String, kind: String, name: String, namespace: String)
     case note(String, isProblem: Bool)
     /// Names of live objects, for completion.
     case names([String: [String]])
@@ -127,9 +127,11 @@ package struct ConsoleState: Equatable, Sendable {
     var interruptedAt: ClusterTime?
     package var names: [String: [String]] = [:]
     package var showsDetail = true
-    private let local = LocalRows()
+    private var local = LocalRows()
+    /// Lists are wanted as a whole (up to a thousand rows), not as far as a screen shows them.
+    package var wantsWholeLists = false
     package var tourIsOpen: Bool
-    /// Of the last frame: what mouse and paging need to know.
+    /// Rows that the screen has room for.
     package var pageRows: Int { max(1, Layout(self).rows.height) }
 
     package init(settings: Settings, size: Size, now: ClusterTime, view: View = .pulse) {
@@ -155,6 +157,12 @@ package struct ConsoleState: Equatable, Sendable {
 
     // MARK: Data
 
+    /// Everything is to be asked for anew.
+    package mutating func forgetData() {
+        feeds = [:]
+        local = LocalRows()
+    }
+
     /// What the screen needs right now. The driver opens and closes streams after it.
     package var wantedFeeds: [FeedRequest] {
         var wanted = [FeedRequest(Views.statusFeed)]
@@ -162,10 +170,15 @@ package struct ConsoleState: Equatable, Sendable {
         if let feed = rowsFeed {
             switch feed.kind {
             case .rows:
+                guard !wantsWholeLists else {
+                    wanted.append(FeedRequest(feed, count: 1000))
+                    break
+                }
                 let page = pageRows
                 let first = max(0, (place.top - page / 2) / 8 * 8)
                 wanted.append(FeedRequest(feed, offset: first, count: min(1000, (page * 2 + 15) / 8 * 8)))
-            case .lines, .value: wanted.append(FeedRequest(feed))
+            case .lines: wanted.append(FeedRequest(feed, after: feeds[feed]?.lines.last?["seq"]?.int))
+            case .value: wanted.append(FeedRequest(feed))
             }
         }
         if showsDetail, let row = selectedRow, let feed = spec.detailFeed?(row) { wanted.append(FeedRequest(feed, count: 1)) }
@@ -190,7 +203,7 @@ package struct ConsoleState: Equatable, Sendable {
         case .none: return RowsData(count: 0, total: 0) { _ in nil }
         case .remote:
             guard let data = rowsFeed.flatMap({ feeds[$0] }) else { return RowsData(count: 0, total: 0) { _ in nil } }
-            return RowsData(count: data.matched, total: data.total) { data.row(at: $0) }
+            return RowsData(count: data.matched, total: data.total, loaded: data.offset..<data.offset + data.ids.count) { data.row(at: $0) }
         case .local(let make):
             guard let value, let feed = valueFeed else { return RowsData(count: 0, total: 0) { _ in nil } }
             let key = LocalRows.Key(
@@ -303,7 +316,16 @@ private final class LocalRows: Sendable {
 struct RowsData {
     let count: Int
     let total: Int
+    let loaded: Range<Int>
     let at: (Int) -> Value?
+
+    /// - Parameter loaded: nil when all are.
+    init(count: Int, total: Int, loaded: Range<Int>? = nil, at: @escaping (Int) -> Value?) {
+        self.count = count
+        self.total = total
+        self.loaded = loaded ?? 0..<count
+        self.at = at
+    }
 }
 
 enum RowText {

@@ -19,11 +19,12 @@ extension ConsoleState {
             take(key, update)
             return []
         case .finished(let result): return finished(result)
-        case .edited(_, let kind, let name) where settings.isReadOnly:
+        case .edited(_, let kind, let name, _) where settings.isReadOnly:
             say("this console is read-only: the edited \(kind) '\(name)' is not applied", isProblem: true)
             return []
-        case .edited(let path, let kind, let name):
-            let command = [kind == "workflow" ? "workflows" : "rules", "apply", path]
+        case .edited(let path, let kind, let name, let namespace):
+            let space = namespace.isEmpty || namespace == "default" ? [] : ["-n", namespace]
+            let command = [kind == "workflow" ? "workflows" : "rules", "apply", path] + space
             return confirm("apply the edited \(kind) '\(name)'?", [DangerTier.of(command).effect], [command])
         case .note(let text, let isProblem):
             say(text, isProblem: isProblem)
@@ -82,8 +83,12 @@ extension ConsoleState {
                 let shift = found - place.row
                 place.row = found
                 place.top = max(0, place.top + shift)
-            } else if let row = rows.at(place.row), rowsFeed.flatMap({ feeds[$0]?.place(of: id) }) == nil {
+            } else if let row = rows.at(place.row) {
                 place.selectedID = self.id(of: row)
+                // An action would be about something else now.
+                if case .remote = spec.rows, !spec.actions.isEmpty {
+                    say("what was selected has moved out of sight; the cursor is on another row", isProblem: true)
+                }
             }
         } else if place.row > 0, let row = rows.at(place.row) {
             place.selectedID = self.id(of: row)
@@ -104,6 +109,8 @@ extension ConsoleState {
     }
 
     mutating func keepSelectionVisible() {
+        // Before the first answer there is nothing to be within.
+        if let feed = rowsFeed, feeds[feed]?.hasData != true { return }
         let (count, page) = (rows.count, pageRows)
         place.row = max(0, min(place.row, count - 1))
         if place.row < place.top { place.top = place.row }

@@ -26,15 +26,29 @@ package struct FeedRequest: Hashable, Sendable {
     /// Of a list, the rows that the screen shows and a little around them.
     package var offset = 0
     package var count = 0
+    /// Of lines, the number of the last one that is here already. A stream that is open goes on by itself: it makes no other request.
+    package var after: Int64?
 
-    package init(_ key: FeedKey, offset: Int = 0, count: Int = 0) {
+    package init(_ key: FeedKey, offset: Int = 0, count: Int = 0, after: Int64? = nil) {
         self.key = key
         self.offset = offset
         self.count = count
+        self.after = after
+    }
+
+    package static func == (left: FeedRequest, right: FeedRequest) -> Bool {
+        left.key == right.key && left.offset == right.offset && left.count == right.count
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(key)
+        hasher.combine(offset)
+        hasher.combine(count)
     }
 
     package var query: [(String, String?)] {
         var query: [(String, String?)] = key.parameters.map { ($0.name, $0.value) }
+        if let after { query.append(("after", String(after))) }
         if key.kind == .rows { query.append(("window", "\(offset):\(max(1, count))")) }
         return query
     }

@@ -28,12 +28,14 @@ package final class FeedHub: Sendable {
     package func want(_ requests: [FeedRequest]) {
         open.withLock { open in
             let wanted = Set(requests.map(\.key))
+            let paths = Set(open.keys.map(\.path))
             for (key, held) in open where !wanted.contains(key) {
                 held.task.cancel()
                 open[key] = nil
             }
             for request in requests where open[request.key]?.request != request {
-                let isMove = open[request.key] != nil
+                // The same list through another window or another filter.
+                let isMove = paths.contains(request.key.path)
                 open[request.key]?.task.cancel()
                 open[request.key] = Open(request: request, task: start(request, pause: isMove ? .milliseconds(15) : .zero))
             }
@@ -45,9 +47,10 @@ package final class FeedHub: Sendable {
     private func start(_ request: FeedRequest, pause: Duration) -> Task<Void, Never> {
         let (client, deliver) = (client, deliver)
         return Task.detached {
-            // Windows that are only passed through while scrolling are not asked for.
+            // Windows that are only passed through while scrolling are not asked for, nor filters of half a word.
             if pause > .zero { try? await Task.sleep(for: pause) }
             var wait = Self.firstPause
+            var request = request
             while !Task.isCancelled {
                 var hasAnswered = false
                 do {
@@ -58,7 +61,9 @@ package final class FeedHub: Sendable {
                         if line.hasPrefix(":") { return deliver(request.key, .alive) }
                         guard line.hasPrefix("data: ") else { return }
                         guard !Task.isCancelled else { throw CancellationError() }
-                        deliver(request.key, FeedDecoding.update(name, Array(line.dropFirst(6).utf8), client.url))
+                        let update = FeedDecoding.update(name, Array(line.dropFirst(6).utf8), client.url)
+                        if case .lines(let items, _) = update { request.after = items.last?["seq"]?.int ?? request.after }
+                        deliver(request.key, update)
                     }
                     guard !Task.isCancelled else { return }
                     deliver(request.key, .failed(CommandFailure(.unavailable, "\(client.url) ended the stream")))

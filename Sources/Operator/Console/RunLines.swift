@@ -157,7 +157,9 @@ enum WhyLines {
 enum RuleLines {
     static func header(_ value: Value?, _ context: HeaderContext) -> [Line] {
         guard let value else { return [] }
-        guard let subject = context.detail?.value ?? stats(value, nil) else { return [] }
+        guard let subject = context.detail?.value else {
+            return [Line("rule \(context.subject) is no longer in force in this set", .dim)]
+        }
         var lines = [
             Line.fact("rule", Words.plain(subject["id"]), .bright) + Line("  ")
                 + .state(Words.plain(subject["state"]), context.theme, context.level)

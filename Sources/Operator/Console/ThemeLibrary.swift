@@ -24,7 +24,8 @@ package struct ThemeLibrary: Sendable {
         let home = environment["HOME"] ?? "/"
         let config = environment["XDG_CONFIG_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? home + "/.config"
         let data = environment["XDG_DATA_DIRS"].flatMap { $0.isEmpty ? nil : $0 } ?? "/usr/local/share:/usr/share"
-        let beside = URL(filePath: program).deletingLastPathComponent().deletingLastPathComponent().appending(path: "share").path(percentEncoded: false)
+        let beside = URL(filePath: program).deletingLastPathComponent().deletingLastPathComponent().appending(path: "share").path(
+            percentEncoded: false)
         return [config, beside].map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }.map { $0 + "/distric/themes" }
             + data.split(separator: ":").map { "\($0)/distric/themes" }
     }

@@ -1,5 +1,5 @@
 import Cells
-import Primitives
+package import Primitives
 package import Text
 
 /// Every view of the console. Those with a name of their own can be typed after `:`; the others are reached by opening something.
@@ -55,13 +55,14 @@ package struct Place: Equatable, Sendable {
     package var selectedID: String?
     package var row = 0
     package var top = 0
-    package var marks: Set<String> = []
+    /// Marked rows as they were, since a marked row need not be loaded any more.
+    package var marks: [String: Value] = [:]
     package var lastMark: String?
-    /// First line of the header that is shown, when it does not fit.
+    /// First line that is shown, of views that are text.
     package var scroll = 0
     package var column = 0
     package var follows = true
-    /// Lines that were there when the view was held.
+    /// The number of the last line when the view was held.
     package var heldAt: Int?
     package var tab = 0
     /// What `output` shows.

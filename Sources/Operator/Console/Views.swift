@@ -205,7 +205,7 @@ enum Views {
         rows: .lines { place in
             FeedKey(
                 .lines, "/api/v1/logs",
-                ["filter": place.highlights ? "" : [place.subject, place.filter].filter { !$0.isEmpty }.joined(separator: " ")])
+                ["filter": [place.subject, place.highlights ? "" : place.filter].filter { !$0.isEmpty }.joined(separator: " ")])
         }, idKey: "seq", detail: { row, _ in Words.json(row) }, empty: "no line yet")
 
     static let events = ViewSpec(

@@ -26,6 +26,8 @@ package struct Session: Sendable {
     package var isReadOnly = false
     /// Something is changed only when the command says `--yes`.
     package var isProtected = false
+    /// Whether a command may read standard input: where keys are typed it may not.
+    package var readsInput = true
     /// Lists as facts, a row after the other.
     package var isExpanded = false
 
@@ -44,6 +46,14 @@ package struct Session: Sendable {
         self.note = note
         self.notesAreInteractive = notesAreInteractive
         self.width = width
+    }
+}
+
+extension Session {
+    /// All of standard input: what `-` stands for.
+    static func standardInput() throws(CommandFailure) -> [UInt8] {
+        guard current.readsInput else { throw CommandFailure(.usage, "'-' is standard input, which is the keyboard here; name a file") }
+        return [UInt8](FileHandle.standardInput.readDataToEndOfFile())
     }
 }
 
@@ -66,19 +76,23 @@ extension CommandRunner {
         session.out = { text in box.add(text, isProblem: false) }
         session.note = { text in box.add(text, isProblem: true) }
         session.notesAreInteractive = false
+        session.readsInput = false
         // Whoever shows it scrolls; nothing is cut.
         session.width = 0
         let own = session
-        let code = await withTaskGroup(of: Int32?.self) { group in
-            group.addTask { await Session.$current.withValue(own) { await run(arguments) } }
-            group.addTask {
-                try? await Task.sleep(for: deadline)
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
+        let (codes, ended) = AsyncStream.makeStream(of: Int32?.self, bufferingPolicy: .bufferingOldest(1))
+        let running = Task { ended.yield(await Session.$current.withValue(own) { await run(arguments) }) }
+        let watching = Task {
+            if (try? await Task.sleep(for: deadline)) != nil { ended.yield(nil) }
         }
+        var code: Int32?
+        // Whoever does not heed being cancelled is not waited for.
+        for await first in codes {
+            code = first
+            break
+        }
+        running.cancel()
+        watching.cancel()
         if code == nil { box.add("it did not end within \(deadline.text) and was stopped\n", isProblem: true) }
         let (out, problem) = box.texts
         return CommandResult(arguments: arguments, code: code ?? CommandFailure.Code.temporary.rawValue, out: out, problem: problem)

@@ -17,6 +17,8 @@ package final class Shell: Sendable {
 
     private struct State {
         var session: Session
+        /// The cluster's name; none after going to another by its URL.
+        var context: String
         var isTiming = false
         var last: [String] = []
         var running: Task<Int32, Never>?
@@ -42,14 +44,12 @@ package final class Shell: Sendable {
         """
 
     private let runner: any CommandRunner
-    private let context: String
     private let state: Mutex<State>
     package let facts: LiveFacts
 
     package init(runner: any CommandRunner, session: Session, context: String) {
         self.runner = runner
-        self.context = context
-        state = Mutex(State(session: session))
+        state = Mutex(State(session: session, context: context))
         facts = LiveFacts(session: session)
     }
 
@@ -74,6 +74,7 @@ package final class Shell: Sendable {
     package func prompt(colored: Bool) -> String {
         let (node, role, term) = facts.position
         let place = node.map { "\($0)[\(role) t\(term)]" } ?? "[no node]"
+        let context = state.withLock { $0.context }
         let text = "\(context.isEmpty ? "distric" : context):\(place)"
         return colored ? "\u{01}\u{1B}[1m\u{02}\(text)\u{01}\u{1B}[0m\u{02}> " : "\(text)> "
     }
@@ -235,7 +236,11 @@ package final class Shell: Sendable {
             state.withLock { $0.showsEvents = words[1] == "on" }
         case "\\connect":
             guard words.count == 2 else { return usage("\\connect URL") }
-            state.withLock { $0.session.url = words[1] }
+            state.withLock { state in
+                state.session.url = words[1]
+                state.session.isProtected = false
+                state.context = ""
+            }
             facts.move(to: state.withLock { $0.session })
             await facts.refresh()
             if let problem = facts.problem { note("distric: \(problem)\n") }

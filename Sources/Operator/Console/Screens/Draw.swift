@@ -117,7 +117,7 @@ extension ConsoleState {
         case .messages, .tasks: found.append(hint(.why, "why"))
         case .rules, .rule, .workflows, .workflow: if !settings.isReadOnly { found.append(hint(.edit, "edit")) }
         case .logs, .events: found += [hint(.pause, "pause"), hint(.follow, "follow")]
-        case .pulse: if layoutHasTabs { found.append(hint(.nextTab, "tab")) }
+        case .pulse: found.append(hint(.nextTab, "pane"))
         default: break
         }
         if hasRows, place.view != .help, place.view != .output { found.append(hint(.filter, "filter")) }
@@ -125,8 +125,6 @@ extension ConsoleState {
         if stack.count == 1 { found.append(hint(.quit, "quit")) } else { found.append(hint(.back, "back")) }
         return found
     }
-
-    private var layoutHasTabs: Bool { size.width < 100 || size.height < 25 }
 
     private func drawPrompt(_ prompt: Prompt, _ canvas: inout Canvas, _ layout: Layout) {
         let (y, width) = (layout.bottom.y, layout.bottom.width)

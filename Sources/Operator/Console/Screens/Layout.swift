@@ -131,6 +131,20 @@ struct Layout {
 
     // MARK: Pulse
 
+    /// What the first screen's panes show, in the order in which Tab goes through them; where they do not all fit, the first three take turns.
+    static let panes: [(view: View, title: String, role: Role)] = [
+        (.runs, "workflows", .boxFlow), (.rules, "rules", .boxRules), (.events, "events", .boxEvents), (.raft, "raft", .boxRaft),
+        (.gossip, "gossip", .boxGossip), (.tasks, "tasks", .boxTasks),
+    ]
+
+    /// Panes that Tab goes through.
+    var paneCount: Int { pulse == .boxes ? Self.panes.count : 3 }
+
+    private static func pane(_ tab: Int, _ rect: Rect) -> Box {
+        let (view, title, role) = panes[tab % 3]
+        return Box(rect: rect, view: view, title: title, number: 4 + tab % 3, role: role)
+    }
+
     private mutating func arrangePulse(_ body: Rect, _ state: ConsoleState) {
         rows = body
         switch (body.width, body.height) {
@@ -158,31 +172,16 @@ struct Layout {
             ]
         case (70..., 12...):
             pulse = .lines
-            let titles: [(View, String, Role)] = [
-                (.runs, "workflows", .boxFlow), (.rules, "rules", .boxRules), (.events, "events", .boxEvents),
-            ]
-            let (view, title, role) = titles[state.place.tab % 3]
             boxes = [
                 Box(rect: Rect(body.x, body.y, body.width, 1), view: .raft, title: "raft", number: 1, role: .boxRaft),
                 Box(rect: Rect(body.x, body.y + 1, body.width, 1), view: .gossip, title: "gossip", number: 2, role: .boxGossip),
                 Box(rect: Rect(body.x, body.y + 2, body.width, 1), view: .tasks, title: "tasks", number: 3, role: .boxTasks),
-                Box(
-                    rect: Rect(body.x, body.y + 4, body.width, body.height - 4), view: view, title: title, number: 4 + state.place.tab % 3,
-                    role: role),
+                Self.pane(state.place.tab, Rect(body.x, body.y + 4, body.width, body.height - 4)),
             ]
         case (40..., 8...):
             pulse = .tabs
-            let titles: [(View, String, Role)] = [
-                (.runs, "workflows", .boxFlow), (.rules, "rules", .boxRules), (.events, "events", .boxEvents),
-            ]
-            let (view, title, role) = titles[state.place.tab % 3]
             let head = strip.isEmpty ? 2 : 1
-            boxes = [
-                Box(
-                    rect: Rect(body.x, body.y + head, body.width, body.height - head), view: view, title: title,
-                    number: 4 + state.place.tab % 3,
-                    role: role)
-            ]
+            boxes = [Self.pane(state.place.tab, Rect(body.x, body.y + head, body.width, body.height - head))]
         default: pulse = .facts
         }
     }

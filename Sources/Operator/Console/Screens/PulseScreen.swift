@@ -102,7 +102,7 @@ struct PulseScreen {
         switch layout.pulse {
         case .boxes:
             for box in layout.boxes {
-                canvas.box(box, focused: false)
+                canvas.box(box, focused: box.view == Layout.panes[state.place.tab % Layout.panes.count].view)
                 fill(box.view, status, box.rect.inner, &canvas)
             }
         case .lines: drawLines(status, &canvas)

@@ -88,7 +88,7 @@ struct TableScreen {
                 continue
             }
             let isSelected = place == state.place.row
-            let isMarked = state.place.marks.contains(state.id(of: row))
+            let isMarked = state.place.marks[state.id(of: row)] != nil
             let isMatch = state.place.highlights && (filter.map { state.matches(row, $0) } ?? false)
             let ground: Role? = isSelected ? .tableSelected : isMatch ? .tableMatch : isMarked ? .tableMarked : nil
             if let ground { canvas.surface.fill(Rect(layout.rows.x, y, layout.rows.width, 1), canvas.theme[ground]) }
