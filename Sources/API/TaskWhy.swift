@@ -38,7 +38,8 @@ struct TaskWhy {
         let (reason, culprit, text) = explanation
         return .object([
             "task": .string("\(run.id).\(task.name)"), "state": .string(task.state.rawValue), "reason": .string(reason),
-            "culprit": Value(culprit), "text": .string(text),
+            "culprit": Value(culprit), "text": .string(text), "run": .string(run.id.description), "workflow": .string(run.workflow),
+            "rule": .string(run.rule), "messageId": .string(run.message.id),
         ])
     }
 
@@ -65,7 +66,7 @@ struct TaskWhy {
         case .succeeded: return ("succeeded", task.worker?.text, "attempt \(task.attempts) succeeded")
         case .failed, .timedOut:
             let text = task.error.map { "\($0.type): \($0.message)" } ?? "no reason is recorded"
-            return (task.error?.type ?? task.state.rawValue, task.worker?.text, "attempt \(task.attempts) of the task failed: \(text)")
+            return (task.error?.type ?? task.state.rawValue, nil, "attempt \(task.attempts) of the task failed: \(text)")
         }
     }
 

@@ -6,14 +6,18 @@ import Observability
 import Primitives
 import Text
 
-/// Which part of a list a view shows: `filter`, `sort`, `window=offset:count`, `watch=true`.
+/// Which part of a list a view shows: `filter`, `sort`, `window=offset:count`, `watch=true`. With `anchor=ID&before=N` the window begins N
+/// rows before that row wherever it has gone, so that rows that come above it do not move what is looked at.
 struct Window {
     var filter: RowFilter
     var order: RowOrder
     var offset: Int
     var limit: Int
+    var anchor: (id: String, before: Int)?
 
     private static let offsetLimit = 1_000_000_000
+    /// How far down an anchor is looked for in a list that is neither filtered nor sorted.
+    static let anchorReach = 2000
 
     /// Nil when the request asks for none of it: such lists are paged by cursor.
     init?(_ request: Request) throws {
@@ -35,6 +39,11 @@ struct Window {
             throw Problem.badRequest("invalid_window", "window is offset:count, as 0:50, with a count of 1 to 1000")
         }
         (offset, limit) = (from, count)
+        guard let id = parameters["anchor"] else { return }
+        guard let before = parameters["before"].map({ Int($0) }) ?? 0, (0...1000).contains(before) else {
+            throw Problem.badRequest("invalid_window", "before is a number of rows up to 1000")
+        }
+        anchor = (String(id), before)
     }
 
     static func check(_ name: String, _ columns: [String]) throws(Problem) {
@@ -70,16 +79,21 @@ extension RowSource {
     func page(_ window: Window) throws -> Page {
         for name in window.filter.columns + window.order.keys.map(\.column) { try Window.check(name, columns) }
         let isPlain = window.filter.isEmpty && window.order.keys.isEmpty
-        var (rows, total) = try rows(atLeast: isPlain ? window.offset + window.limit : nil)
+        let reach = window.anchor == nil ? 0 : Window.anchorReach
+        var (rows, total) = try rows(atLeast: isPlain ? window.offset + window.limit + reach : nil)
         var matched = total
         if !window.filter.isEmpty {
             rows = rows.filter { row in window.filter.matches(column: { column($0, of: row) }, text: { text(of: row) }) }
             (matched, total) = (rows.count, max(total, rows.count))
         }
         if !window.order.keys.isEmpty { rows = sorted(rows, by: window.order) }
-        let shown = rows.dropFirst(window.offset).prefix(window.limit)
+        let found = window.anchor.flatMap { anchor in
+            rows.firstIndex { sameBytes(id(of: $0), anchor.id) }.map { max(0, $0 - anchor.before) }
+        }
+        let offset = found ?? window.offset
+        let shown = rows.dropFirst(offset).prefix(window.limit)
         return Page(
-            offset: window.offset, total: total, matched: matched,
+            offset: offset, total: total, matched: matched,
             rows: shown.map { row in
                 Page.Row(id: id(of: row), fingerprint: fingerprint(of: row)) { present(row) }
             })

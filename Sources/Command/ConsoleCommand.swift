@@ -38,6 +38,9 @@ struct ConsoleOptions: ParsableArguments {
                 suggestion(for: view, among: names).map { "; did you mean '\($0)'?" } ?? "; there are \(names.joined(separator: ", "))"
             throw ValidationError("no view '\(view)'\(meant)")
         }
+        if let view = Self.view(view), !view.isTop, subject?.isEmpty ?? true {
+            throw ValidationError("--view \(view.rawValue) wants --subject: which \(view.rawValue) it is")
+        }
         if let size, Self.size(size) == nil { throw ValidationError("--size '\(size)': write COLUMNSxROWS, as 120x40, up to 1000x500") }
     }
 

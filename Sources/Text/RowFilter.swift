@@ -232,6 +232,10 @@ private struct FilterReader {
             guard !text.isEmpty || comparison == .equal || comparison == .unequal else {
                 throw Problem(message: "'\(name)\(comparison.rawValue)' needs a value", offset: place)
             }
+            if let first = text.first, "<>=".contains(first) {
+                throw Problem(
+                    message: "'\(name)\(comparison.rawValue)' needs a value, not '\(first)'; quote it if it is one", offset: place)
+            }
             return .column(name, comparison, Self.operand(text))
         }
         position = start

@@ -36,10 +36,9 @@ struct ConsoleTests {
         try screen.keys("r")
         try await screen.wait(for: "retry run?", "distric runs retry \(run)", "n  no")
         try screen.keys("y")
-        let told = try await screen.wait(until: "the new run in the status line") { screen in
-            screen.rows.last?.contains(#/ run [0-9a-f-]{36}/#) == true
-        }
-        let new = try #require(told.rows.last?.firstMatch(of: #/ run ([0-9a-f-]{36})/#)).1
+        // What was begun is shown, and says what it takes the place of.
+        let told = try await screen.wait(for: "retry of    \(run)", "TASK", "ordered")
+        let new = try #require(told.firstMatch(of: #/ run +([0-9a-f-]{36})/#)).1
         #expect(new != run)
         let again = try await client.get("/api/v1/runs/\(new)")
         #expect(again["retryOf"]?.string == String(run))
@@ -117,7 +116,7 @@ struct ConsoleTests {
         let names = [String(stage.bad.suffix(9)), String(stage.good.suffix(9))]
         try await screen.wait(for: "LIVE", names[0], names[1])
         try screen.keys("Down")
-        let row = try #require(try await screen.wait(until: "the second row") { $0.contains(#/\n  .*\n› /#) }.firstMatch(of: #/› \S+/#)).0
+        let row = try #require(try await screen.wait(until: "the second row") { $0.contains(#/\n  ….*\n› /#) }.firstMatch(of: #/› \S+/#)).0
         for step in 1...30 {
             let share = step <= 15 ? step : 30 - step
             try screen.resize(250 - 230 * share / 15, 80 - 75 * share / 15)

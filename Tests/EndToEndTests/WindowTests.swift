@@ -72,6 +72,35 @@ struct WindowTests {
         #expect(pages["total"] == nil)
     }
 
+    @Test func `a window goes with its anchor, wherever that has gone`() async throws {
+        let folder = try TemporaryFolder()
+        let node = try await filled(folder)
+        for path in ["runs", "tasks", "messages"] {
+            let key = path == "messages" ? "rowKey" : "id"
+            let before = try await ask(node, path, ("window", "0:1000")).items.compactMap { $0[key]?.string }
+            // One that has ended: open runs come before all others.
+            let anchor = before[6]
+            func around(_ before: Int, _ more: (String, String)...) async throws -> Value {
+                try await node.client.get(
+                    "/api/v1/\(path)", [("window", "0:4"), ("anchor", anchor), ("before", "\(before)")] + more.map { ($0.0, $0.1) })
+            }
+            let there = try await around(2)
+            #expect(there["offset"] == 4 && there.items.compactMap { $0[key]?.string } == Array(before[4..<8]), "\(path)")
+            #expect(try await around(9)["offset"] == 0, "\(path)")
+            // New rows come above it; it stays where it is looked at.
+            for _ in 0..<3 { _ = try await node.ended(try await node.submit("good")) }
+            let moved = try await around(2)
+            #expect(moved.items.dropFirst(2).first?[key]?.string == anchor, "\(path)")
+            #expect(moved["offset"]?.int ?? 0 > 4, "\(path)")
+            let filtered = try await around(0, ("filter", "!nothing"), ("sort", key == "id" ? "id" : "accepted"))
+            #expect(filtered.items.first?[key]?.string == anchor, "\(path)")
+            // Gone, or never there: the window as it was asked for.
+            let lost = try await node.client.get("/api/v1/\(path)", [("window", "2:4"), ("anchor", "nobody"), ("before", "2")])
+            #expect(lost["offset"] == 2, "\(path)")
+        }
+        #expect(try await node.client.send("GET", "/api/v1/runs", [("window", "0:4"), ("anchor", "a"), ("before", "-1")]).status == 400)
+    }
+
     @Test func `a window far beyond any list is answered, and the node lives on`() async throws {
         let folder = try TemporaryFolder()
         let node = try await filled(folder)

@@ -39,6 +39,32 @@ struct FreshnessTests {
         #expect(state.freshness == .live)
     }
 
+    @Test func `the window of a list goes with the selected row, and is asked for anew only when that must be`() throws {
+        var state = SampleNode.state(.runs)
+        let feed = try #require(state.rowsFeed)
+        func request() throws -> FeedRequest { try #require(state.wantedFeeds.first { $0.key == feed }) }
+        #expect(try request().anchor == nil)
+        state.hit("Down", "Down", "Down")
+        let anchored = try request()
+        let chosen = try #require(state.selectedRow?["id"]?.string)
+        #expect(anchored.anchor?.id == state.loadedRows[1]["id"]?.string)
+        // Three new runs above it: the cursor goes with its row, and the stream that is open is the one that is wanted.
+        guard case .rows(let total, let matched, _, let ids?, let rows) = SampleNode.answer(FeedRequest(feed, count: 40)) else { return }
+        let new = ["new-1", "new-2", "new-3"]
+        let fresh = new.map { id -> Value in ["id": .string(id), "state": "running", "workflow": "w"] }
+        _ = state.update(.feed(feed, .rows(total: total + 3, matched: matched + 3, offset: 0, ids: new + ids, rows: fresh + rows)))
+        #expect(state.selectedRow?["id"]?.string == chosen && state.place.row == 6)
+        #expect(try request() == anchored)
+        // Held, it stays as it is.
+        state.hit("p")
+        _ = state.update(.feed(feed, .rows(total: 1, matched: 1, offset: 0, ids: ["other"], rows: [["id": "other"]])))
+        #expect(state.selectedRow?["id"]?.string == chosen)
+        // Gone for good: said, not passed over.
+        state.hit("p")
+        _ = state.update(.feed(feed, .rows(total: 1, matched: 1, offset: 0, ids: ["other"], rows: [["id": "other"]])))
+        #expect(state.toast?.text.contains("moved out of sight") == true)
+    }
+
     @Test func `what is lost or refused before it was shown says why`() throws {
         for failure in [CommandFailure(.unavailable, "no route to host"), CommandFailure(.badData, "no column 'colour'")] {
             var state = SampleNode.empty(.tasks)
@@ -312,11 +338,20 @@ struct LineFeedTests {
         }
     }
 
-    @Test func `only lines can be held`() {
-        var state = SampleNode.state(.runs)
+    @Test func `lists and lines can be held, a view that does not move cannot`() {
+        for (view, text) in [(View.runs, "held; changes are not shown"), (.logs, "held; lines go on being counted")] {
+            var state = SampleNode.state(view)
+            state.hit("p")
+            #expect(state.place.heldAt != nil, "\(view)")
+            #expect(state.toast?.text == text)
+            #expect(state.screen.contains(" HELD "), "\(view)")
+            state.hit("p")
+            #expect(state.place.heldAt == nil && state.toast?.text == "live", "\(view)")
+        }
+        var state = SampleNode.state(.run)
         state.hit("p")
         #expect(state.place.heldAt == nil)
-        #expect(state.toast?.text == "only logs and events can be held")
+        #expect(state.toast?.text == "this view is not one that moves")
     }
 
     @Test func `following is for lines; a table's cursor stays`() {

@@ -67,6 +67,7 @@ enum FilterTables {
         ("é x \"", at(4, "the quotation is not closed")),
         ("state=\"x", at(6, "the quotation is not closed")),
         ("state:", at(6, "'state:' needs a value")),
+        ("ms>>5", at(3, "'ms>' needs a value, not '>'; quote it if it is one")),
         ("queue>", at(6, "'queue>' needs a value")),
         ("queue>= 5", at(7, "'queue>=' needs a value")),
         ("x a< b", at(4, "'a<' needs a value")),

@@ -48,6 +48,7 @@ extension ConsoleState {
     /// Runs commands of one kind, after what their danger asks for.
     mutating func confirm(_ title: String, _ effect: [String], _ commands: [[String]]) -> [ConsoleEffect] {
         guard let first = commands.first else { return [] }
+        toast = nil
         // Who may only read is refused by what would send it.
         switch settings.isReadOnly ? .mild : DangerTier.of(first).tier {
         case .mild: return start(commands)
@@ -147,6 +148,12 @@ extension ConsoleState {
         let command = Self.shown(result.arguments)
         let text = result.out.trimmed
         let isApply = result.arguments.dropFirst().first == "apply"
+        if result.code == 0, result.arguments.prefix(2) == ["runs", "retry"], let run = text.split(separator: " ").dropFirst().first {
+            // What was begun is what is looked at next.
+            push(Place(.run, String(run)))
+            say("retried: this is the new run   (\(command))")
+            return []
+        }
         if result.code == 0, text.count < 240, !text.contains("\n") || isApply && text.split(separator: "\n").count <= 3 {
             say(text.isEmpty ? "done: \(command)" : "\(text.replacing("\n", with: "; "))   (\(command))")
             return []

@@ -204,9 +204,14 @@ extension ConsoleState {
     }
 
     private mutating func hold() {
-        guard case .lines = spec.rows else { return say("only logs and events can be held") }
-        place.selectedID = selectedRow.map { id(of: $0) }
-        if place.heldAt == nil { place.heldAt = Int(rows.at(rows.count - 1)?["seq"]?.int ?? 0) } else { place.heldAt = nil }
-        say(place.heldAt == nil ? "live" : "held; lines go on being counted")
+        switch spec.rows {
+        case .none, .local: return say("this view is not one that moves")
+        case .remote: place.heldAt = place.heldAt == nil ? 0 : nil
+        case .lines:
+            place.selectedID = selectedRow.map { id(of: $0) }
+            place.heldAt = place.heldAt == nil ? Int(clamping: rows.at(rows.count - 1)?["seq"]?.int ?? 0) : nil
+        }
+        let words = if case .lines = spec.rows { "held; lines go on being counted" } else { "held; changes are not shown" }
+        say(place.heldAt == nil ? "live" : words)
     }
 }

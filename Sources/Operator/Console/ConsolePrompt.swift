@@ -77,13 +77,17 @@ extension ConsoleState {
         }
     }
 
-    /// The rows of before stay until those of the new filter come, a moment later.
+    /// Of the rows of before those that match stay until the node has answered, a moment later.
     mutating func setFilter(_ text: String) {
         guard !sameBytes(place.filter, text) else { return }
         let before = rowsFeed.flatMap { feeds[$0] }
         place.filter = text
         (place.row, place.top, place.selectedID) = (0, 0, nil)
-        if let feed = rowsFeed, feed.kind == .rows, feeds[feed] == nil { feeds[feed] = before }
+        guard let feed = rowsFeed, feed.kind == .rows, feeds[feed] == nil, var data = before, let filter = try? RowFilter(text) else {
+            return
+        }
+        data.narrow { matches($0, filter) }
+        feeds[feed] = data
     }
 
     private mutating func finish(_ prompt: Prompt) -> [ConsoleEffect] {
@@ -171,11 +175,17 @@ extension ConsoleState {
             say("the quotation \(error.quote) is not closed", isProblem: true)
             return []
         }
+        // What was said of the line before is of no more use.
+        toast = nil
         guard var first = words.first else { return [] }
         var rest = Array(words.dropFirst())
         if first == "distric", let next = rest.first { (first, rest) = (next, Array(rest.dropFirst())) }
         if rest.isEmpty, let view = View.top.first(where: { $0.rawValue == first }) {
             show(view)
+            return []
+        }
+        if rest.count == 1, !rest[0].hasPrefix("-"), let view = View(rawValue: first), !view.isTop, view != .output {
+            push(Place(view, rest[0]))
             return []
         }
         switch first {

@@ -43,7 +43,7 @@ package enum ConsoleSnapshot {
     private static func csv(_ state: ConsoleState) -> String {
         let rows = state.rows
         let columns = state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }.map { column in
-            Column(column.title) { column.key.isEmpty ? "" : column.state?($0) ?? column.text($0, state.now) }
+            Column(column.title) { column.key.isEmpty ? "" : Column.plain(state.sortValue($0, column)) }
         }
         let shown = columns.isEmpty ? [Column("TIME", "time"), Column("TEXT") { RowText.plain($0) }] : columns
         return Rendering(format: .csv).rows(rows.loaded.compactMap { rows.at($0) }, shown)

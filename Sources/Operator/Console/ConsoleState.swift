@@ -175,8 +175,14 @@ package struct ConsoleState: Equatable, Sendable {
                     break
                 }
                 let page = pageRows
-                let first = max(0, (place.top - page / 2) / 8 * 8)
-                wanted.append(FeedRequest(feed, offset: first, count: min(1000, (page * 2 + 15) / 8 * 8)))
+                let first = max(0, place.top - page / 2)
+                let count = min(1000, (page * 2 + 15) / 8 * 8)
+                if let id = place.anchor, let at = feeds[feed]?.place(of: id), at >= first, place.heldAt == nil {
+                    let before = (at - first + 7) / 8 * 8
+                    wanted.append(FeedRequest(feed, offset: max(0, at - before), count: count, anchor: .init(id: id, before: before)))
+                } else {
+                    wanted.append(FeedRequest(feed, offset: first / 8 * 8, count: count))
+                }
             case .lines: wanted.append(FeedRequest(feed, after: feeds[feed]?.lines.last?["seq"]?.int))
             case .value: wanted.append(FeedRequest(feed))
             }
@@ -248,7 +254,7 @@ package struct ConsoleState: Equatable, Sendable {
         "message": "messageId",
     ]
 
-    private func sortValue(_ row: Value, _ column: ConsoleColumn) -> Value {
+    func sortValue(_ row: Value, _ column: ConsoleColumn) -> Value {
         row[Self.longNames[column.key] ?? column.key] ?? row[column.key] ?? .string(column.text(row, now))
     }
 

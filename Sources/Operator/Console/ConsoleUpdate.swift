@@ -38,12 +38,22 @@ extension ConsoleState {
     private mutating func take(_ key: FeedKey, _ update: FeedUpdate) {
         var data = feeds.removeValue(forKey: key) ?? FeedData()
         let idKey = key == rowsFeed ? spec.idKey : key == Views.statusFeed ? "id" : feedIDKey(key)
-        data.take(update, idKey: idKey, at: now)
+        if key == rowsFeed, isHeld(data, update) {
+            data.take(.alive, idKey: idKey, at: now)
+        } else {
+            data.take(update, idKey: idKey, at: now)
+        }
         feeds[key] = data
         forgetOldFeeds()
         guard key == rowsFeed || key == valueFeed else { return }
         if key == valueFeed, place.view == .run, place.selectedID == nil { selectTrouble() }
         if key.kind == .lines { moveWithLines() } else { followSelection() }
+    }
+
+    /// A held list changes only when another part of it is looked at.
+    private func isHeld(_ data: FeedData, _ update: FeedUpdate) -> Bool {
+        guard place.heldAt != nil, case .rows(_, _, let offset, _, _) = update else { return false }
+        return !data.ids.isEmpty && offset == data.offset
     }
 
     /// What was looked at last stays, so that going back shows something at once.
@@ -83,8 +93,9 @@ extension ConsoleState {
                 let shift = found - place.row
                 place.row = found
                 place.top = max(0, place.top + shift)
-            } else if let row = rows.at(place.row) {
-                place.selectedID = self.id(of: row)
+            } else if rows.count > 0 {
+                place.row = min(place.row, rows.count - 1)
+                place.selectedID = rows.at(place.row).map { self.id(of: $0) }
                 // An action would be about something else now.
                 if case .remote = spec.rows, !spec.actions.isEmpty {
                     say("what was selected has moved out of sight; the cursor is on another row", isProblem: true)
@@ -116,5 +127,13 @@ extension ConsoleState {
         if place.row < place.top { place.top = place.row }
         if place.row >= place.top + page { place.top = place.row - page + 1 }
         place.top = max(0, min(place.top, max(0, count - page)))
+        keepAnchor(page)
+    }
+
+    /// The list goes with a row near the selected one; another one only when that has gone or is a page away, since each is a new request.
+    private mutating func keepAnchor(_ page: Int) {
+        guard case .remote = spec.rows, let selected = place.selectedID, let feed = rowsFeed else { return place.anchor = nil }
+        if let anchor = place.anchor, let at = feeds[feed]?.place(of: anchor), abs(at - place.row) <= page { return }
+        place.anchor = selected
     }
 }

@@ -28,28 +28,41 @@ package struct FeedRequest: Hashable, Sendable {
     package var count = 0
     /// Of lines, the number of the last one that is here already. A stream that is open goes on by itself: it makes no other request.
     package var after: Int64?
+    /// Of a list, a row that the window goes with, and how many rows before it are wanted.
+    package var anchor: Anchor?
 
-    package init(_ key: FeedKey, offset: Int = 0, count: Int = 0, after: Int64? = nil) {
+    package struct Anchor: Hashable, Sendable {
+        package var id: String
+        package var before: Int
+    }
+
+    package init(_ key: FeedKey, offset: Int = 0, count: Int = 0, after: Int64? = nil, anchor: Anchor? = nil) {
         self.key = key
         self.offset = offset
         self.count = count
         self.after = after
+        self.anchor = anchor
     }
 
+    /// A window that goes with a row is the same wherever the row has gone.
+    private var place: Int { anchor == nil ? offset : 0 }
+
     package static func == (left: FeedRequest, right: FeedRequest) -> Bool {
-        left.key == right.key && left.offset == right.offset && left.count == right.count
+        left.key == right.key && left.place == right.place && left.count == right.count && left.anchor == right.anchor
     }
 
     package func hash(into hasher: inout Hasher) {
         hasher.combine(key)
-        hasher.combine(offset)
+        hasher.combine(place)
         hasher.combine(count)
+        hasher.combine(anchor)
     }
 
     package var query: [(String, String?)] {
         var query: [(String, String?)] = key.parameters.map { ($0.name, $0.value) }
         if let after { query.append(("after", String(after))) }
         if key.kind == .rows { query.append(("window", "\(offset):\(max(1, count))")) }
+        if let anchor { query += [("anchor", anchor.id), ("before", String(anchor.before))] }
         return query
     }
 }
@@ -128,6 +141,13 @@ package struct FeedData: Equatable, Sendable {
         failure = nil
         updatedAt = now
         if update != .alive { version += 1 }
+    }
+
+    /// Only the loaded rows that are kept, for the moment until the node has answered.
+    mutating func narrow(_ keeps: (Value) -> Bool) {
+        ids = ids.filter { rows[$0].map(keeps) ?? false }
+        (offset, matched) = (0, ids.count)
+        version += 1
     }
 
     static func id(_ row: Value, _ key: String) -> String? {

@@ -56,7 +56,7 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .markAll: "mark all rows that are loaded"
         case .detail: "show or hide the detail pane"
         case .follow: "follow the newest"
-        case .pause: "hold the view still; lines go on being counted"
+        case .pause: "hold a list still, or lines, which go on being counted"
         case .why: "why: why a rule did or did not match, why a task waits or failed"
         case .source: "go to the message that caused it"
         case .cancel: "cancel the run"

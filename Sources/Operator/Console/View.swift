@@ -53,6 +53,8 @@ package struct Place: Equatable, Sendable {
     package var highlights = false
     package var order = RowOrder()
     package var selectedID: String?
+    /// The row that the window of the list goes with; near the selected one.
+    var anchor: String?
     package var row = 0
     package var top = 0
     /// Marked rows as they were, since a marked row need not be loaded any more.

@@ -208,7 +208,10 @@ package final class Shell: Sendable {
         state.withLock { $0.running = task }
         var code = await task.value
         state.withLock { $0.running = nil }
-        if let status = sink.close() { code = code == 0 || sink.isBroken ? status : code }
+        if let status = sink.close() {
+            if case .file(let path, _) = target { note("distric: \(path) could not be written to the end\n") }
+            code = code == 0 || sink.isBroken ? status : code
+        }
         return code
     }
 

@@ -50,7 +50,8 @@ extension ConsoleState {
         guard !layout.strip.isEmpty else { return }
         canvas.surface.fill(layout.strip, canvas.theme[.stripText])
         guard let status else {
-            if case .none(let failure) = freshness {
+            // Elsewhere the view itself says so, in full.
+            if case .none(let failure) = freshness, [.help, .output].contains(place.view) {
                 canvas.put("no data: \(failure.message)", 1, layout.strip.y, .stripStale, limit: layout.strip.width - 2)
             }
             return
@@ -73,8 +74,18 @@ extension ConsoleState {
         for crumb in crumbs { x += canvas.line(crumb, x, y, limit: max(0, width - x - 1)) }
         x += canvas.put(" ", x, y, .crumb)
         if let toast {
-            let text = CharacterWidth.cut(" \(toast.text) ", to: max(0, width - x - 2))
-            canvas.put(text, width - 1 - CharacterWidth.of(text), y, toast.isProblem ? .error : .accent)
+            let role: Role = toast.isProblem ? .error : .accent
+            let text = " \(toast.text) "
+            guard CharacterWidth.of(text) > width - x - 2, size.height > 6 else {
+                return _ = canvas.put(text, width - 1 - CharacterWidth.of(text), y, role, limit: max(0, width - x - 2))
+            }
+            // What does not fit beside the way here stands above it, as a whole if it can.
+            let lines = Words.wrapped(toast.text, width: max(10, width - 2)).prefix(min(4, size.height / 3))
+            for (number, line) in lines.enumerated() {
+                let row = y - lines.count + number
+                canvas.surface.fill(Rect(0, row, width, 1), canvas.theme[role])
+                canvas.put(line, 1, row, role, limit: width - 2)
+            }
             return
         }
         // The most useful ones stay when there is no room for all.

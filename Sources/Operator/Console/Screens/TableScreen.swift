@@ -132,12 +132,13 @@ struct TableScreen {
         canvas.marks(Array(repeating: mark, count: last - first + 1), column.x + first, y, role, over: style)
     }
 
-    /// `3-24 of 10000`, above the last row's right end where it covers nothing.
+    /// `7/10000`, and how many are marked, in the title's line.
     private func drawPosition(_ rows: RowsData, _ canvas: inout Canvas) {
         if case .lines = spec.rows { return drawCounts(rows, &canvas) }
-        guard rows.count > layout.rows.height || rows.count != rows.total, layout.header.width > 30 else { return }
+        let marked = state.place.marks.count
+        guard rows.count > layout.rows.height || rows.count != rows.total || marked > 0, layout.header.width > 30 else { return }
         let of = rows.count == rows.total ? "\(rows.count)" : "\(rows.count) of \(rows.total)"
-        let text = " \(state.place.row + 1)/\(of) "
+        let text = " \(state.place.row + 1)/\(of) \(marked > 0 ? " \(marked) marked " : "")"
         guard !layout.title.isEmpty else { return }
         canvas.put(text, 12, layout.title.y, .stripText, limit: max(0, layout.title.width - 50))
     }
@@ -172,7 +173,8 @@ struct TableScreen {
         var x = layout.rows.x + Layout.gutter
         let end = layout.rows.x + layout.rows.width
         x += canvas.put(Words.clock(line["time"]) + " ", x, y, .dim, over: style, limit: end - x)
-        let isEvent = line["kind"] != nil
+        // Lines of tasks have a kind too: that of the task.
+        let isEvent = line["level"] == nil
         let level = (isEvent ? line["severity"] : line["level"])?.string ?? ""
         let role = Self.role(level)
         if isEvent {
