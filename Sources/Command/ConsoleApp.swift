@@ -197,7 +197,8 @@ final class ConsoleApp: LoopDelegate {
     private func write(_ name: String, _ state: ConsoleState) {
         do {
             try Data(ConsoleSnapshot.file(name, state, theme: theme).utf8).write(to: URL(filePath: name))
-            self.state.say("saved as \(name)\(ConsoleSnapshot.missing(state))")
+            let isData = name.hasSuffix(".csv") || name.hasSuffix(".json")
+            self.state.say("saved as \(name)\(isData ? ConsoleSnapshot.missing(state) : "")")
         } catch {
             self.state.say("cannot write \(name): \(error.localizedDescription)", isProblem: true)
         }

@@ -39,8 +39,13 @@ extension ConsoleState {
             case .failure(let refusal): refused.append(refusal.reason)
             }
         }
-        guard !commands.isEmpty, let first = chosen.first else { return refuse(refused.first ?? "it does not fit", isProblem: true) }
-        var effect = [spec.effect?(first) ?? DangerTier.of(commands[0]).effect]
+        guard !commands.isEmpty, let first = chosen.first else {
+            let reason = refused.first ?? "it does not fit"
+            return refuse(chosen.count > 1 ? "none of the \(chosen.count) marked fits: \(reason)" : reason, isProblem: true)
+        }
+        // Of several, what is said of one would be wrong of the others.
+        let single = chosen.count == 1 ? spec.effect?(first) : nil
+        var effect = [single ?? DangerTier.of(commands[0]).effect]
         if !refused.isEmpty { effect.append("\(refused.count) of \(chosen.count) are left out: \(refused[0])") }
         return confirm(commands.count == 1 ? "\(spec.title)?" : "\(spec.title), \(commands.count) times?", effect, commands)
     }

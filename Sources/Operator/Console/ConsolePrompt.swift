@@ -241,6 +241,6 @@ extension ConsoleState {
             return []
         }
         let command = [first] + rest
-        return confirm("run it?", [DangerTier.of(command).effect], [command])
+        return confirm("\(command.prefix(2).joined(separator: " "))?", [DangerTier.of(command).effect], [command])
     }
 }

@@ -89,7 +89,7 @@ package enum ConsoleSnapshot {
             for line in state.spec.header?(state.value, context) ?? [] where !line.text.isEmpty { lines.append(line.text) }
             let rows = state.rows
             let shown = rows.loaded.prefix(1000)
-            lines.append("\(rows.count) rows\(shown.count < rows.count ? ", the first \(shown.count)" : "")")
+            lines.append("\(rows.count) row\(rows.count == 1 ? "" : "s")\(shown.count < rows.count ? ", the first \(shown.count)" : "")")
             for place in shown {
                 guard let row = rows.at(place) else { continue }
                 if state.spec.columns.isEmpty {

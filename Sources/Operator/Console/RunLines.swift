@@ -29,7 +29,7 @@ enum RunLines {
         ]
         if let old = run["retryOf"]?.string { lines.append(.fact("retry of", old)) }
         if let error = run.at("error", "message")?.string {
-            for (number, text) in Words.wrapped(error, width: max(20, context.width - 12)).prefix(3).enumerated() {
+            for (number, text) in Words.wrapped(error, width: max(20, context.width - 14)).prefix(3).enumerated() {
                 lines.append(.fact(number == 0 ? "error" : "", text, .error))
             }
         }
@@ -78,7 +78,7 @@ enum RunLines {
         ]
         let why = task.at("why", "text")?.string ?? ""
         let role: Role = task["state"]?.string == "failed" || task["state"]?.string == "timed_out" ? .error : .text
-        for (number, text) in Words.wrapped(why, width: max(20, context.width - 12)).prefix(4).enumerated() {
+        for (number, text) in Words.wrapped(why, width: max(20, context.width - 14)).prefix(4).enumerated() {
             lines.append(.fact(number == 0 ? "why" : "", text, role))
         }
         if let output = task["output"], output != .null {
@@ -177,7 +177,7 @@ enum RuleLines {
         let rule = (value.at("definition", "rules")?.list ?? []).first { $0["id"] == id }
         if let rule {
             let condition = rule["when"] ?? rule["conditions"] ?? .null
-            for (number, text) in Words.wrapped(JSONWriter.text(condition), width: max(20, context.width - 12)).prefix(4).enumerated() {
+            for (number, text) in Words.wrapped(JSONWriter.text(condition), width: max(20, context.width - 14)).prefix(4).enumerated() {
                 lines.append(.fact(number == 0 ? "when" : "", text, .jsonString))
             }
             lines.append(.fact("starts", Words.plain(subject["workflows"])))
