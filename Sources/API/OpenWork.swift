@@ -21,8 +21,8 @@ package final class OpenWork: Sendable {
         var found: Found
     }
 
-    /// A scan of a millisecond stands for a tenth of a second.
-    private static let costShare: Int64 = 100
+    /// A scan of a millisecond stands for a second.
+    private static let costShare: Int64 = 1000
     private static let longest = Duration.seconds(2)
 
     private let kept = Mutex<Kept?>(nil)

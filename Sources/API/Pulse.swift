@@ -115,7 +115,7 @@ struct Pulse: Sendable {
 
     /// The newest open runs, else the newest that have ended.
     private func recentRuns(_ state: CoordinatorState) -> [Value] {
-        let found = try? OpenAndEnded(info: info).runs(atLeast: Self.runCount) { _ in true }
+        let found = try? OpenAndEnded(info: info).runs(atLeast: Self.runCount, all: state.runs.count) { _ in true }
         return (found?.rows ?? []).prefix(Self.runCount).map { Presentation.run($0, withTasks: true, in: info, brief: true) }
     }
 

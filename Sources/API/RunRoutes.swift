@@ -49,6 +49,8 @@ struct RunRoutes: Sendable {
             }
         }
 
+        var isEmpty: Bool { namespace == nil && states == nil && workflow == nil }
+
         func keeps(_ run: WorkflowRun) -> Bool {
             (namespace.map { $0 == run.namespace } ?? true) && (workflow.map { sameBytes($0, run.workflow) } ?? true)
         }

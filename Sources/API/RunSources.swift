@@ -16,7 +16,8 @@ struct RunRows: RowSource {
     var version: UInt64? { info.coordinator.loop.current.state.applied.number }
 
     func rows(atLeast least: Int?) throws -> (rows: [WorkflowRun], total: Int) {
-        try OpenAndEnded(info: info).runs(atLeast: least) { filter.keeps($0) && filter.keeps(state: $0.state.rawValue) }
+        let all = filter.isEmpty ? info.coordinator.loop.current.state.runs.count : nil
+        return try OpenAndEnded(info: info).runs(atLeast: least, all: all) { filter.keeps($0) && filter.keeps(state: $0.state.rawValue) }
     }
 
     func id(of run: WorkflowRun) -> String { run.id.description }
@@ -67,7 +68,8 @@ struct TaskRows: RowSource {
             guard filter.states != nil else { return filter.keeps(run) ? run.tasks.count : 0 }
             return filter.keeps(run) ? run.tasks.count { filter.keeps(state: $0.state.rawValue) } : 0
         }
-        let found = try OpenAndEnded(info: info).runs(atLeast: least, counting: count) {
+        let all = filter.isEmpty ? info.openWork.look(info).tasks.values.reduce(0, +) : nil
+        let found = try OpenAndEnded(info: info).runs(atLeast: least, all: all, counting: count) {
             filter.states == nil ? filter.keeps($0) : count($0) > 0
         }
         var rows: [Place] = []
@@ -114,14 +116,19 @@ struct TaskRows: RowSource {
 struct OpenAndEnded {
     let info: NodeInfo
 
-    /// - Parameter counting: what a run adds to the total.
+    /// - Parameters:
+    ///   - all: what open runs add to the total when every one is kept: then it need not be looked at but for the newest.
+    ///   - counting: what a run adds to the total.
     func runs(
-        atLeast least: Int?, counting: (WorkflowRun) -> Int = { _ in 1 }, _ keeps: (WorkflowRun) -> Bool
+        atLeast least: Int?, all: Int? = nil, counting: (WorkflowRun) -> Int = { _ in 1 }, _ keeps: (WorkflowRun) -> Bool
     ) throws -> (rows: [WorkflowRun], total: Int) {
         let open = info.coordinator.loop.current.state.runs
         var rows: [WorkflowRun] = []
         var total = 0
-        if let least, open.count > 4 * least {
+        if let least, let all, open.count > 4 * least {
+            rows = Self.newest(least, of: open.keys).compactMap { open[$0]?.run }
+            total = all
+        } else if let least, open.count > 4 * least {
             // Only the newest are shown: no need to order all of them.
             var newest: [WorkflowRun] = []
             var bar: RunID?
@@ -144,6 +151,21 @@ struct OpenAndEnded {
             rows.append(run)
         }
         return (rows, total)
+    }
+
+    /// Newest first; ids are by time.
+    private static func newest(_ count: Int, of ids: some Collection<RunID>) -> [RunID] {
+        var newest: [RunID] = []
+        var bar: RunID?
+        for id in ids {
+            if let bar, id < bar { continue }
+            newest.append(id)
+            guard newest.count >= 2 * count else { continue }
+            newest.sort { $1 < $0 }
+            newest.removeLast(newest.count - count)
+            bar = newest.last
+        }
+        return Array(newest.sorted { $1 < $0 }.prefix(count))
     }
 }
 

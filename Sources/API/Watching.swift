@@ -8,13 +8,13 @@ import Synchronization
 import Text
 
 /// Streams of changes: a list's window or one thing, sent when it changed, twice a second unless another pace is asked for. What is dear
-/// to compute is computed more rarely, so that a stream takes about a three-hundredth of a core; but not more rarely than every four seconds.
+/// to compute is computed more rarely, so that a stream takes about a quarter of a per cent of a core; but not more rarely than every four seconds.
 struct Watching: Sendable {
     static let streamLimit = 256
     private static let interval = Duration.milliseconds(500)
     private static let leastInterval = Duration.milliseconds(100)
     private static let heartbeat = Duration.seconds(2)
-    private static let costShare: Int64 = 300
+    private static let costShare: Int64 = 400
     private static let longestRest = Duration.seconds(4)
 
     let info: NodeInfo

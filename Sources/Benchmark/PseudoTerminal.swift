@@ -68,8 +68,6 @@ final class PseudoTerminal: @unchecked Sendable {
         }
     }
 
-    func forget() { text.removeAll(keepingCapacity: true) }
-
     func send(_ keys: String) {
         let bytes = Array(keys.utf8)
         _ = Glibc.write(main, bytes, bytes.count)

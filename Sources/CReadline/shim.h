@@ -21,9 +21,7 @@ static inline void rlx_configure(const char *app, rl_completion_func_t *complete
     rl_completer_quote_characters = "\"'";
 }
 static inline void rlx_no_file_completion(void) { rl_attempted_completion_over = 1; }
-static inline void rlx_append(int character) { rl_completion_append_character = character; }
 static inline const char *rlx_line(void) { return rl_line_buffer ? rl_line_buffer : ""; }
-static inline int rlx_point(void) { return rl_point; }
 static inline char *rlx_copy(const char *text) { return strdup(text); }
 // Text above the prompt while a line is being typed: the line, its point and mark stay as they are.
 static inline void rlx_print_above(const char *text) {

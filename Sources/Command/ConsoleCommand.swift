@@ -140,7 +140,7 @@ struct ConsoleRunning: Sendable {
         settings.glyphs = options.ascii || isUTF8 == false ? .ascii : environment["TERM"] == "linux" ? .block : .braille
         let (keymap, problem) = themes.keymap()
         settings.keymap = keymap
-        let name = options.theme ?? theme ?? environment["DISTRIC_THEME"].flatMap { $0.isEmpty ? nil : $0 } ?? "distric-dark"
+        let name = options.theme ?? theme ?? environment["DISTRIC_THEME"].flatMap { $0.isEmpty ? nil : $0 } ?? themes.standard.name
         if options.once || options.snapshot != nil { return try await printOnce(settings, client, themes, name) }
         guard options.wantsScreen else { return try await linear(settings, client, runner, session) }
         let surroundings = ConsoleApp.Surroundings(

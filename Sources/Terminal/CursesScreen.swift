@@ -17,8 +17,6 @@ package final class CursesScreen {
     private var row: [cchar_t] = []
     package let depth: ColorDepth
     package let isUnicode: Bool
-    /// Rows painted since the start, for those who measure.
-    package private(set) var rowsPainted = 0
     private let capturesMouse: Bool
 
     package var size: Size { Size(Int(cx_cols()), Int(cx_lines())) }
@@ -140,7 +138,6 @@ package final class CursesScreen {
         let all = repaintsAll || surface.width != front.width || surface.height != front.height
         for y in 0..<min(surface.height, Int(cx_lines())) where all || !surface.rowEquals(y, front) {
             paint(surface, y)
-            rowsPainted += 1
         }
         wnoutrefresh(root)
         doupdate()

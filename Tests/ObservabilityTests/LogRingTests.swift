@@ -94,6 +94,29 @@ struct LogRingTests {
 
     // MARK: Many at once
 
+    @Test func `fifty thousand lines a second for ten seconds, looked at twice a second: what is shown and what is counted are all`() {
+        let sent = 500_000
+        var (shown, missed, place) = (0, 0, UInt64(0))
+        for look in 0..<20 {
+            append(look * sent / 20 + 1...(look + 1) * sent / 20)
+            let (entries, more, last) = ring.newest(after: place, limit: 200)
+            #expect(numbers(entries) == Array(last - 199...last))
+            (shown, missed, place) = (shown + entries.count, missed + more, last)
+        }
+        #expect(shown == 20 * 200)
+        #expect(shown + missed == sent)
+    }
+
+    @Test func `a ring that begins where the time of day says has missed nothing before it`() {
+        let ring = LogRing(first: LogRing.first(at: ClusterTime(milliseconds: 1_800_000_000_000)))
+        ring.append(level: .info, label: "x", line: [])
+        let (entries, missed, last) = ring.newest(after: 0, limit: 10)
+        #expect(numbers(entries) == [1_800_000_000_000_000] && missed == 0 && last == 1_800_000_000_000_000)
+        #expect(ring.newest(after: last, limit: 10).missed == 0)
+        // Whoever was at a line of the process before has missed none of this one's.
+        #expect(ring.newest(after: 1_799_999_000_000_000, limit: 10).missed == 0)
+    }
+
     @Test func `lines of eight threads all come, each with a number of its own and in its thread's order`() async {
         let ring = ring
         await withTaskGroup(of: Void.self) { group in

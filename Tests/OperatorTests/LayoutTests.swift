@@ -114,7 +114,7 @@ struct LayoutTests {
     @Test func `the tour stands below the pulse where there is room`() {
         for (size, isShown) in [(Size(120, 40), true), (Size(80, 24), true), (Size(39, 40), false), (Size(120, 13), false)] {
             var state = SampleNode.state(.pulse, size: size)
-            state.tourIsOpen = true
+            state.settings.hasTour = true
             #expect(Layout(state).tour.isEmpty != isShown, "\(size)")
             check(state)
         }

@@ -130,7 +130,6 @@ package struct ConsoleState: Equatable, Sendable {
     private var local = LocalRows()
     /// Lists are wanted as a whole (up to a thousand rows), not as far as a screen shows them.
     package var wantsWholeLists = false
-    package var tourIsOpen: Bool
     /// Rows that the screen has room for.
     package var pageRows: Int { max(1, Layout(self).rows.height) }
 
@@ -139,13 +138,12 @@ package struct ConsoleState: Equatable, Sendable {
         self.size = size
         self.now = now
         stack = [Place(view)]
-        tourIsOpen = settings.hasTour
     }
 
     package static func == (left: ConsoleState, right: ConsoleState) -> Bool {
         left.settings == right.settings && left.size == right.size && left.now == right.now && left.mode == right.mode
             && left.stack == right.stack && left.feeds == right.feeds && left.toast?.text == right.toast?.text
-            && left.showsDetail == right.showsDetail && left.tourIsOpen == right.tourIsOpen
+            && left.showsDetail == right.showsDetail
     }
 
     package var place: Place {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Cells
 import Definitions
 package import Primitives
 import Text
@@ -61,7 +62,7 @@ package struct Rendering: Sendable {
         case .jsonl: items.map { JSONWriter.text($0) + "\n" }.joined()
         case .yaml: YAMLWriter.text(.list(items))
         case .csv: separated(items, columns, ",") { Self.quoted($0) }
-        case .tsv: separated(items, columns, "\t") { $0.map { $0 == "\t" || $0 == "\n" ? " " : String($0) }.joined() }
+        case .tsv: separated(items, columns, "\t") { $0.map { $0 == "\t" || $0.isNewline ? " " : String($0) }.joined() }
         case .name: items.map { Column.plain($0[name] ?? .null) + "\n" }.joined()
         }
     }
@@ -92,7 +93,7 @@ package struct Rendering: Sendable {
 
     private func table(_ items: [Value], _ columns: [Column]) -> String {
         let cells = [columns.map(\.title)] + items.map { item in columns.map { PlainText.oneLine($0.text(item)) } }
-        var widths = columns.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+        var widths = columns.indices.map { column in cells.map { CharacterWidth.of($0[column]) }.max() ?? 0 }
         if width > 0, let last = widths.indices.last {
             let others = widths.dropLast().reduce(0) { $0 + $1 + 2 }
             widths[last] = min(widths[last], max(20, width - others))
@@ -101,9 +102,8 @@ package struct Rendering: Sendable {
             var line = ""
             for (column, cell) in row.enumerated() {
                 let isLast = column == row.count - 1
-                let shown =
-                    isLast && format == .table && cell.count > widths[column] ? cell.prefix(max(0, widths[column] - 1)) + "…" : cell[...]
-                line += isLast ? String(shown) : shown + String(repeating: " ", count: max(0, widths[column] - shown.count) + 2)
+                let shown = isLast && format == .table ? CharacterWidth.cut(cell, to: widths[column]) : cell
+                line += isLast ? shown : shown + String(repeating: " ", count: max(0, widths[column] - CharacterWidth.of(shown)) + 2)
             }
             return line + "\n"
         }.joined()

@@ -46,7 +46,7 @@ struct Layout {
         }
         if size.height >= 6 { (title, body) = body.split(top: 1) }
         if size.height >= 12, size.width >= 40 { (strip, body) = body.split(top: 1) }
-        if state.tourIsOpen, state.place.view == .pulse, state.stack.count == 1, size.height >= 14, size.width >= 40 {
+        if state.settings.hasTour, state.place.view == .pulse, state.stack.count == 1, size.height >= 14, size.width >= 40 {
             let wanted = TourText.lines(state, width: size.width).count + 1
             if body.height > wanted + 6 {
                 tour = Rect(body.x, body.y + body.height - wanted, body.width, wanted)
