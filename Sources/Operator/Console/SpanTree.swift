@@ -10,16 +10,17 @@ package enum SpanTree {
         var children: [Int] = []
     }
 
-    /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and `critical`. Linear but for sorting.
-    package static func rows(_ spans: [Value]) -> [Value] {
+    /// Spans with their children, and those that have no parent among them.
+    private static func linked(_ spans: [Value]) -> (nodes: [Node], roots: [Int]) {
         var nodes: [Node] = []
+        nodes.reserveCapacity(spans.count)
         var places: [String: Int] = [:]
+        places.reserveCapacity(spans.count)
         for span in spans {
             let start = Double(Words.time(span["start"])?.milliseconds ?? 0)
             places[span["spanId"]?.string ?? ""] = nodes.count
             nodes.append(Node(value: span, start: start, end: start + max(0, span["durationMs"]?.number ?? 0)))
         }
-        guard let first = nodes.map(\.start).min(), let last = nodes.map(\.end).max() else { return [] }
         var roots: [Int] = []
         for place in nodes.indices {
             if let parent = nodes[place].value["parentId"]?.string.flatMap({ places[$0] }), parent != place {
@@ -28,22 +29,29 @@ package enum SpanTree {
                 roots.append(place)
             }
         }
-        let critical = criticalPath(nodes, roots)
+        return (nodes, roots)
+    }
+
+    /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and `critical`. Linear but for sorting.
+    package static func rows(_ spans: [Value]) -> [Value] {
+        let (nodes, roots) = linked(spans)
+        guard let first = nodes.lazy.map(\.start).min(), let last = nodes.lazy.map(\.end).max() else { return [] }
+        let critical = Set(criticalPath(nodes, roots))
         let whole = max(0.001, last - first)
         var rows: [Value] = []
+        rows.reserveCapacity(nodes.count)
         var seen = Array(repeating: false, count: nodes.count)
         var stack = sorted(roots, nodes).reversed().map { ($0, 0) }
         func visit(_ place: Int, _ depth: Int) {
             guard case .map(let fields) = nodes[place].value else { return }
-            let own = ["depth", "from", "to", "critical"]
-            let kept = fields.members.filter { !own.contains($0.key) }
-            rows.append(
-                .map(
-                    Fields(
-                        kept + [
-                            .init("depth", Value(depth)), .init("from", .double((nodes[place].start - first) / whole)),
-                            .init("to", .double((nodes[place].end - first) / whole)), .init("critical", .bool(critical.contains(place))),
-                        ])))
+            let own: [Fields.Member] = [
+                .init("depth", Value(depth)), .init("from", .double((nodes[place].start - first) / whole)),
+                .init("to", .double((nodes[place].end - first) / whole)), .init("critical", .bool(critical.contains(place))),
+            ]
+            // What a span calls the same gives way.
+            let isTaken = own.contains { fields[$0.key] != nil }
+            let kept = isTaken ? fields.members.filter { member in !own.contains { $0.key == member.key } } : fields.members
+            rows.append(.map(Fields(kept + own)))
         }
         while let (place, depth) = stack.popLast() {
             guard !seen[place] else { continue }
@@ -61,10 +69,12 @@ package enum SpanTree {
     }
 
     /// From the root down, always the child that ends last: what the whole waited for.
-    private static func criticalPath(_ nodes: [Node], _ roots: [Int]) -> Set<Int> {
-        var path: Set<Int> = []
+    private static func criticalPath(_ nodes: [Node], _ roots: [Int]) -> [Int] {
+        var path: [Int] = []
         var here = roots.max { nodes[$0].end < nodes[$1].end }
-        while let place = here, path.insert(place).inserted {
+        // A root has no parent, so that the way down from it never comes back.
+        while let place = here {
+            path.append(place)
             here = nodes[place].children.max { nodes[$0].end < nodes[$1].end }
         }
         return path
@@ -82,16 +92,16 @@ package enum SpanTree {
 
     static func header(_ value: Value?, _ context: HeaderContext) -> [Line] {
         guard let value else { return [] }
-        let rows = rows(value["spans"]?.list ?? [])
+        let (nodes, roots) = linked(value["spans"]?.list ?? [])
         let legend: [(String, Role)] = [
             ("network", .traceNetwork), ("raft", .traceRaft), ("run", .traceRun), ("retry", .traceRetry), ("queue and rest", .traceQueue),
         ]
         let mark = context.level == .ascii ? "#" : "█"
         var line = Line("")
         for (name, role) in legend { line = line + Line("\(mark) ", role) + Line("\(name)  ", .dim) }
-        let path = rows.filter { $0["critical"]?.bool == true }.map { Words.oneLine(Words.plain($0["name"])) }
+        let path = criticalPath(nodes, roots).map { Words.oneLine(Words.plain(nodes[$0].value["name"])) }
         return [
-            .fact("trace", Words.plain(value["traceId"]), .bright) + Line("   \(rows.count) spans", .dim),
+            .fact("trace", Words.plain(value["traceId"]), .bright) + Line("   \(nodes.count) spans", .dim),
             .fact("critical", path.joined(separator: " > ")), line, Line(),
         ]
     }
