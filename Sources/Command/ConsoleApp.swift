@@ -31,6 +31,7 @@ final class ConsoleApp: LoopDelegate {
     private var hub: FeedHub?
     private let inbox = Inbox()
     private var isDirty = true
+    private var knowsCommands = false
     private var lastFrame: Int64 = 0
     private var lastSecond: Int64 = -1
     private var wanted: [FeedRequest] = []
@@ -97,6 +98,11 @@ final class ConsoleApp: LoopDelegate {
                 screen.present(state.draw(theme: theme))
                 lastFrame = milliseconds
                 isDirty = false
+                // What can be typed costs a third of a start, and the first frame does not need it; the first key does.
+                if !knowsCommands {
+                    knowsCommands = true
+                    _ = state.update(.commands(surroundings.runner.index))
+                }
             } else {
                 wait = min(wait, Self.leastFrameGap - gap)
             }

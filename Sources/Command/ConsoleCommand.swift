@@ -12,7 +12,9 @@ import Terminal
 struct ProgramRunner: CommandRunner {
     func run(_ arguments: [String]) async -> Int32 { await Distric.run(arguments) }
 
-    let index = CommandIndex(json: Distric._dumpHelp()) ?? CommandIndex()
+    /// Made when it is first asked for: it costs a third of a start.
+    var index: CommandIndex { Self.known }
+    private static let known = CommandIndex(json: Distric._dumpHelp()) ?? CommandIndex()
 }
 
 /// What console and demo share: how it looks and what it may do.
@@ -131,7 +133,6 @@ struct ConsoleRunning: Sendable {
         var settings = ConsoleState.Settings(url: client.url, context: context)
         settings.isReadOnly = session.isReadOnly
         settings.isProtected = isProtected
-        settings.commands = runner.index
         settings.hasTour = hasTour
         let isUTF8 = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty }.map {
             $0.uppercased().contains("UTF-8") || $0.uppercased().contains("UTF8")
@@ -190,6 +191,7 @@ struct ConsoleRunning: Sendable {
     /// A view as lines; then, on a terminal, a prompt that takes views and commands.
     private func linear(_ settings: ConsoleState.Settings, _ client: NodeClient, _ runner: ProgramRunner, _ session: Session) async throws {
         var asked = state(settings, Size(120, 40))
+        asked.settings.commands = runner.index
         asked.wantsWholeLists = true
         var state = await ConsoleSnapshot.take(asked, client: client)
         session.out(ConsoleSnapshot.linear(state))

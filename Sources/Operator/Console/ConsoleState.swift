@@ -12,6 +12,8 @@ package enum ConsoleEvent: Equatable, Sendable {
     case feed(FeedKey, FeedUpdate)
     /// A command line has ended.
     case finished(CommandResult)
+    /// What can be typed.
+    case commands(CommandIndex)
     /// A definition was edited and saved as a file; it is to be applied.
     case edited(path: String, kind: String, name: String, namespace: String)
     case note(String, isProblem: Bool)

@@ -29,6 +29,9 @@ extension ConsoleState {
         case .note(let text, let isProblem):
             say(text, isProblem: isProblem)
             return []
+        case .commands(let index):
+            settings.commands = index
+            return []
         case .names(let names):
             self.names.merge(names) { $1 }
             return []
