@@ -1,5 +1,4 @@
 import Coordinator
-import Foundation
 import HashTreeCollections
 import Observability
 import Primitives

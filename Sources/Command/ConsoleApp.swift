@@ -189,7 +189,7 @@ final class ConsoleApp: LoopDelegate {
 
     /// What is on the screen; as data also the rows around it, which are fetched first.
     private func save(_ name: String) {
-        guard name.hasSuffix(".csv") || name.hasSuffix(".json") else { return write(name, state) }
+        guard ConsoleSnapshot.isData(name) else { return write(name, state) }
         var whole = state
         whole.wantsWholeLists = true
         let (asked, client) = (whole, surroundings.client)
@@ -203,8 +203,7 @@ final class ConsoleApp: LoopDelegate {
     private func write(_ name: String, _ state: ConsoleState) {
         do {
             try Data(ConsoleSnapshot.file(name, state, theme: theme).utf8).write(to: URL(filePath: name))
-            let isData = name.hasSuffix(".csv") || name.hasSuffix(".json")
-            self.state.say("saved as \(name)\(isData ? ConsoleSnapshot.missing(state) : "")")
+            self.state.say("saved as \(name)\(ConsoleSnapshot.missing(name, state))")
         } catch {
             self.state.say("cannot write \(name): \(error.localizedDescription)", isProblem: true)
         }

@@ -218,7 +218,7 @@ struct ConsoleRunning: Sendable {
                 case .save(let name):
                     do {
                         try Data(ConsoleSnapshot.file(name, state, theme: .plain).utf8).write(to: URL(filePath: name))
-                        session.note("saved as \(name)\n")
+                        session.note("saved as \(name)\(ConsoleSnapshot.missing(name, state))\n")
                     } catch { session.note("cannot write \(name): \(error.localizedDescription)\n") }
                 case .edit, .copy, .theme, .suspend, .redraw: session.note("not without a screen\n")
                 }

@@ -71,11 +71,14 @@ final class EmbeddedNode: Sendable {
     /// A signal has ended the node: nothing of it stays, and the program ends.
     private func exitWithNode() {
         Task {
-            _ = try? await serving.value
+            var code = CommandFailure.Code.interrupted
+            var reason: String?
+            do { try await serving.value } catch { (code, reason) = (.unavailable, "\(error)") }
             guard isStopping.exchange(true, ordering: .relaxed) == false else { return }
+            if let reason { Session.current.note("distric: the node has ended: \(reason)\n") }
             RunningNodes.withdraw()
             removeFiles()
-            exit(CommandFailure.Code.interrupted.rawValue)
+            exit(code.rawValue)
         }
     }
 

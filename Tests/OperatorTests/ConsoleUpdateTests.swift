@@ -59,6 +59,11 @@ struct FreshnessTests {
         state.hit("p")
         _ = state.update(.feed(feed, .rows(total: 1, matched: 1, offset: 0, ids: ["other"], rows: [["id": "other"]])))
         #expect(state.selectedRow?["id"]?.string == chosen)
+        // What is saved of it is the whole list all the same.
+        var whole = state
+        whole.wantsWholeLists = true
+        _ = whole.update(.feed(feed, .rows(total: 1, matched: 1, offset: 0, ids: ["other"], rows: [["id": "other"]])))
+        #expect(whole.loadedRows.compactMap { $0["id"]?.string } == ["other"])
         // Gone for good: said, not passed over.
         state.hit("p")
         _ = state.update(.feed(feed, .rows(total: 1, matched: 1, offset: 0, ids: ["other"], rows: [["id": "other"]])))

@@ -34,8 +34,12 @@ package enum ConsoleSnapshot {
         return text(state, theme: theme, format: format)
     }
 
-    /// What a file of this state leaves out; empty when nothing.
-    package static func missing(_ state: ConsoleState) -> String {
+    /// Whether a file of this name holds the rows, and not only what the screen shows of them.
+    package static func isData(_ name: String) -> Bool { name.hasSuffix(".csv") || name.hasSuffix(".json") }
+
+    /// What a file of this name leaves out; empty when nothing.
+    package static func missing(_ name: String, _ state: ConsoleState) -> String {
+        guard isData(name) else { return "" }
         let rows = state.rows
         return rows.loaded.count < rows.count ? ": \(rows.loaded.count) of \(rows.count) rows; filter for others" : ""
     }

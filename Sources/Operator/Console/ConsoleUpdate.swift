@@ -55,7 +55,7 @@ extension ConsoleState {
 
     /// A held list changes only when another part of it is looked at.
     private func isHeld(_ data: FeedData, _ update: FeedUpdate) -> Bool {
-        guard place.heldAt != nil, case .rows(_, _, let offset, _, _) = update else { return false }
+        guard place.heldAt != nil, !wantsWholeLists, case .rows(_, _, let offset, _, _) = update else { return false }
         return !data.ids.isEmpty && offset == data.offset
     }
 
