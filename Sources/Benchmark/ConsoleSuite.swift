@@ -188,29 +188,44 @@ struct ConsoleSuite: AsyncParsableCommand {
         defer { node.stop() }
         let trickle = Trickle(port: node.port)
         defer { trickle.stop() }
-        func cpu(_ during: () -> Void) -> Double {
+        /// Percent of a core that the node took while the console was read, or while there was none.
+        func cpu(_ console: PseudoTerminal?) -> Double {
             let (before, began) = (cpuSeconds(of: node.process.processIdentifier), LoadClient.now())
-            during()
+            while LoadClient.now() - began < seconds {
+                if let console { console.read(waiting: 0.1) } else { usleep(100_000) }
+            }
             return (cpuSeconds(of: node.process.processIdentifier) - before) / (LoadClient.now() - began) * 100
         }
-        usleep(2_000_000)
-        let alone = cpu { usleep(UInt32(seconds * 1e6)) }
-        report.figure("node-alone", "cpu", alone, "% of a core")
+        // The first seconds after ten thousand runs are not like the others.
+        usleep(5_000_000)
         for view in ["pulse", "tasks", "runs"] {
-            let console = try console(node, view: view)
-            guard console.wait(for: "LIVE", seconds: 10) != nil else { throw PseudoTerminal.Failed(what: "no data") }
-            let settled = LoadClient.now() + 2
-            while LoadClient.now() < settled { console.read(waiting: 0.05) }
-            let bytes = try watchBytes(node)
-            let with = cpu {
-                let began = LoadClient.now()
-                while LoadClient.now() - began < seconds { console.read(waiting: 0.1) }
+            var (alone, more, bytes): ([Double], [Double], [Double]) = ([], [], [])
+            for _ in 0..<Self.nodeTurns {
+                let before = cpu(nil)
+                let console = try console(node, view: view)
+                guard console.wait(for: "LIVE", seconds: 10) != nil else { throw PseudoTerminal.Failed(what: "no data") }
+                let settled = LoadClient.now() + 2
+                while LoadClient.now() < settled { console.read(waiting: 0.05) }
+                let watched = try watchBytes(node)
+                let with = cpu(console)
+                bytes.append(Double(try watchBytes(node) - watched) / seconds)
+                console.stop()
+                usleep(500_000)
+                let after = cpu(nil)
+                // What lies between two readings without it drifts less than one reading from the next.
+                alone.append((before + after) / 2)
+                more.append(with - (before + after) / 2)
             }
-            report.figure("node-with-\(view)", "cpu-more", with - alone, "% of a core")
-            report.figure("node-with-\(view)", "bytes", Double(try watchBytes(node) - bytes) / seconds, "B/s")
-            console.stop()
+            report.figure("node-alone-\(view)", "cpu", Quantiles(alone).at(0.5), "% of a core")
+            report.figure("node-with-\(view)", "cpu-more", Quantiles(more).at(0.5), "% of a core")
+            report.figure("node-with-\(view)", "cpu-more-least", Quantiles(more).at(0), "% of a core")
+            report.figure("node-with-\(view)", "cpu-more-most", Quantiles(more).at(1), "% of a core")
+            report.figure("node-with-\(view)", "bytes", Quantiles(bytes).at(0.5), "B/s")
         }
     }
+
+    /// How often a console is attached, so that the middle one of the differences stands for them.
+    private static let nodeTurns = 5
 
     private func watchBytes(_ node: BenchNode) throws -> Int {
         let text = String(decoding: try LoadClient.once(node.port, "GET", "/metrics", []), as: UTF8.self)

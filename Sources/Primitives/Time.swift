@@ -71,7 +71,13 @@ extension ClusterTime {
 
     /// Reads RFC 3339 (`2026-11-23T14:32:07.5+01:00`); nil when the text is not one, or lies before 1970.
     package init?(rfc3339 text: String) {
-        var reader = DigitReader(text)
+        var text = text
+        guard let time = text.withUTF8({ Self.read($0) }) else { return nil }
+        self = time
+    }
+
+    private static func read(_ bytes: UnsafeBufferPointer<UInt8>) -> ClusterTime? {
+        var reader = DigitReader(bytes)
         guard let year = reader.digits(4), reader.skip("-"), let month = reader.digits(2), reader.skip("-"), let day = reader.digits(2),
             reader.skip("T") || reader.skip("t") || reader.skip(" "),
             let hour = reader.digits(2), reader.skip(":"), let minute = reader.digits(2), reader.skip(":"), let second = reader.digits(2),
@@ -80,16 +86,15 @@ extension ClusterTime {
         guard let fraction = reader.fractionMilliseconds(), let offset = reader.offsetMinutes(), reader.isAtEnd else { return nil }
         let days = daysSince1970(year: year, month: month, day: day)
         let total = days * 86_400_000 + Int64((hour * 60 + minute - offset) * 60_000 + second * 1000 + fraction)
-        guard total >= 0 else { return nil }
-        self.init(milliseconds: UInt64(total))
+        return total < 0 ? nil : ClusterTime(milliseconds: UInt64(total))
     }
 }
 
 private struct DigitReader {
-    private let bytes: [UInt8]
+    private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
 
-    init(_ text: String) { bytes = Array(text.utf8) }
+    init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
     var isAtEnd: Bool { position == bytes.count }
 

@@ -3,81 +3,121 @@ package import Primitives
 
 /// A trace as a tree by time.
 package enum SpanTree {
-    private struct Node {
-        var value: Value
-        var start: Double
-        var end: Double
-        var children: [Int] = []
-    }
-
-    /// Spans with their children, and those that have no parent among them.
-    private static func linked(_ spans: [Value]) -> (nodes: [Node], roots: [Int]) {
-        var nodes: [Node] = []
-        nodes.reserveCapacity(spans.count)
-        var places: [String: Int] = [:]
-        places.reserveCapacity(spans.count)
-        for span in spans {
-            let start = Double(Words.time(span["start"])?.milliseconds ?? 0)
-            places[span["spanId"]?.string ?? ""] = nodes.count
-            nodes.append(Node(value: span, start: start, end: start + max(0, span["durationMs"]?.number ?? 0)))
-        }
+    /// What the tree needs of the spans, place by place; the values themselves are read once and stay where they are.
+    private struct Tree {
+        var starts: [Double] = []
+        var ends: [Double] = []
         var roots: [Int] = []
-        for place in nodes.indices {
-            if let parent = nodes[place].value["parentId"]?.string.flatMap({ places[$0] }), parent != place {
-                nodes[parent].children.append(place)
-            } else {
-                roots.append(place)
+        /// The first child of each place and the next of the same parent, by start; `none` where there is none.
+        var firstChild: [Int] = []
+        var nextSibling: [Int] = []
+        /// Whether a span has a member that a row is given.
+        var hidesOwn: [Bool] = []
+        static let none = -1
+
+        init(_ spans: [Value]) {
+            var parents: [String?] = []
+            var places: [String: Int] = [:]
+            places.reserveCapacity(spans.count)
+            parents.reserveCapacity(spans.count)
+            starts.reserveCapacity(spans.count)
+            ends.reserveCapacity(spans.count)
+            for (place, span) in spans.enumerated() {
+                var (id, parent, start, duration, hides) = ("", String?.none, 0.0, 0.0, false)
+                if case .map(let fields) = span {
+                    for member in fields.members {
+                        switch (member.key, member.value) {
+                        case ("spanId", .string(let text)): id = text
+                        case ("parentId", .string(let text)): parent = text
+                        case ("start", .string(let text)): start = Double(ClusterTime(rfc3339: text)?.milliseconds ?? 0)
+                        case ("durationMs", let value): duration = max(0, value.number ?? 0)
+                        case ("depth", _), ("from", _), ("to", _), ("critical", _): hides = true
+                        default: break
+                        }
+                    }
+                }
+                places[id] = place
+                parents.append(parent)
+                starts.append(start)
+                ends.append(start + duration)
+                hidesOwn.append(hides)
+            }
+            firstChild = Array(repeating: Self.none, count: spans.count)
+            nextSibling = firstChild
+            // Later ones first, each put before its siblings.
+            for place in spans.indices.sorted(by: { (starts[$0], $0) > (starts[$1], $1) }) {
+                if let parent = parents[place].flatMap({ places[$0] }), parent != place {
+                    nextSibling[place] = firstChild[parent]
+                    firstChild[parent] = place
+                } else {
+                    roots.append(place)
+                }
+            }
+            roots.reverse()
+        }
+
+        func children(of place: Int) -> some Sequence<Int> {
+            sequence(state: firstChild[place]) { next in
+                guard next != Self.none else { return nil }
+                defer { next = nextSibling[next] }
+                return next
             }
         }
-        return (nodes, roots)
+
+        /// From the root down, always the child that ends last: what the whole waited for.
+        var criticalPath: [Int] {
+            var path: [Int] = []
+            var here = roots.max { ends[$0] < ends[$1] }
+            // A root has no parent, so that the way down from it never comes back.
+            while let place = here {
+                path.append(place)
+                here = children(of: place).max { ends[$0] < ends[$1] }
+            }
+            return path
+        }
+
+        /// A depth-first walk, earlier ones first.
+        func walk(_ visit: (_ place: Int, _ depth: Int) -> Void) {
+            var seen = Array(repeating: false, count: starts.count)
+            var stack = roots.reversed().map { ($0, 0) }
+            while let (place, depth) = stack.popLast() {
+                seen[place] = true
+                visit(place, depth)
+                let base = stack.count
+                for child in children(of: place) { stack.append((child, depth + 1)) }
+                stack[base...].reverse()
+            }
+            // Parents that point at each other belong to no root.
+            for place in seen.indices where !seen[place] { visit(place, 0) }
+        }
     }
 
     /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and `critical`. Linear but for sorting.
     package static func rows(_ spans: [Value]) -> [Value] {
-        let (nodes, roots) = linked(spans)
-        guard let first = nodes.lazy.map(\.start).min(), let last = nodes.lazy.map(\.end).max() else { return [] }
-        let critical = Set(criticalPath(nodes, roots))
+        let tree = Tree(spans)
+        guard let first = tree.starts.min(), let last = tree.ends.max() else { return [] }
+        var isCritical = Array(repeating: false, count: spans.count)
+        for place in tree.criticalPath { isCritical[place] = true }
         let whole = max(0.001, last - first)
         var rows: [Value] = []
-        rows.reserveCapacity(nodes.count)
-        var seen = Array(repeating: false, count: nodes.count)
-        var stack = sorted(roots, nodes).reversed().map { ($0, 0) }
-        func visit(_ place: Int, _ depth: Int) {
-            guard case .map(let fields) = nodes[place].value else { return }
-            let own: [Fields.Member] = [
-                .init("depth", Value(depth)), .init("from", .double((nodes[place].start - first) / whole)),
-                .init("to", .double((nodes[place].end - first) / whole)), .init("critical", .bool(critical.contains(place))),
-            ]
+        rows.reserveCapacity(spans.count)
+        tree.walk { place, depth in
+            guard case .map(let fields) = spans[place] else { return }
+            var members: [Fields.Member] = []
+            members.reserveCapacity(fields.count + 4)
             // What a span calls the same gives way.
-            let isTaken = own.contains { fields[$0.key] != nil }
-            let kept = isTaken ? fields.members.filter { member in !own.contains { $0.key == member.key } } : fields.members
-            rows.append(.map(Fields(kept + own)))
+            if tree.hidesOwn[place] {
+                members += fields.members.filter { !["depth", "from", "to", "critical"].contains($0.key) }
+            } else {
+                members += fields.members
+            }
+            members.append(.init("depth", Value(depth)))
+            members.append(.init("from", .double((tree.starts[place] - first) / whole)))
+            members.append(.init("to", .double((tree.ends[place] - first) / whole)))
+            members.append(.init("critical", .bool(isCritical[place])))
+            rows.append(.map(Fields(members)))
         }
-        while let (place, depth) = stack.popLast() {
-            guard !seen[place] else { continue }
-            seen[place] = true
-            visit(place, depth)
-            for child in sorted(nodes[place].children, nodes).reversed() { stack.append((child, depth + 1)) }
-        }
-        // Parents that point at each other belong to no root.
-        for place in nodes.indices where !seen[place] { visit(place, 0) }
         return rows
-    }
-
-    private static func sorted(_ places: [Int], _ nodes: [Node]) -> [Int] {
-        places.sorted { (nodes[$0].start, $0) < (nodes[$1].start, $1) }
-    }
-
-    /// From the root down, always the child that ends last: what the whole waited for.
-    private static func criticalPath(_ nodes: [Node], _ roots: [Int]) -> [Int] {
-        var path: [Int] = []
-        var here = roots.max { nodes[$0].end < nodes[$1].end }
-        // A root has no parent, so that the way down from it never comes back.
-        while let place = here {
-            path.append(place)
-            here = nodes[place].children.max { nodes[$0].end < nodes[$1].end }
-        }
-        return path
     }
 
     /// The cause that a span's bar stands for.
@@ -92,16 +132,16 @@ package enum SpanTree {
 
     static func header(_ value: Value?, _ context: HeaderContext) -> [Line] {
         guard let value else { return [] }
-        let (nodes, roots) = linked(value["spans"]?.list ?? [])
+        let spans = value["spans"]?.list ?? []
         let legend: [(String, Role)] = [
             ("network", .traceNetwork), ("raft", .traceRaft), ("run", .traceRun), ("retry", .traceRetry), ("queue and rest", .traceQueue),
         ]
         let mark = context.level == .ascii ? "#" : "█"
         var line = Line("")
         for (name, role) in legend { line = line + Line("\(mark) ", role) + Line("\(name)  ", .dim) }
-        let path = criticalPath(nodes, roots).map { Words.oneLine(Words.plain(nodes[$0].value["name"])) }
+        let path = Tree(spans).criticalPath.map { Words.oneLine(Words.plain(spans[$0]["name"])) }
         return [
-            .fact("trace", Words.plain(value["traceId"]), .bright) + Line("   \(nodes.count) spans", .dim),
+            .fact("trace", Words.plain(value["traceId"]), .bright) + Line("   \(spans.count) spans", .dim),
             .fact("critical", path.joined(separator: " > ")), line, Line(),
         ]
     }
