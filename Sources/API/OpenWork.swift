@@ -25,6 +25,15 @@ package final class OpenWork: Sendable {
     private static let longest = Duration.seconds(2)
 
     private let kept = Mutex<Kept?>(nil)
+    private let latest = Mutex(NewestRuns<CoordinatorState.OpenRun>())
+
+    /// The newest open runs, newest first.
+    func newest(_ count: Int, of open: TreeDictionary<RunID, CoordinatorState.OpenRun>) -> [RunID] {
+        latest.withLock { Array($0.newest(count, of: open)) }
+    }
+
+    /// Lets go of runs that are kept only for who looks.
+    func forget() { latest.withLock { $0.forget() } }
 
     func look(_ info: NodeInfo) -> Found {
         let state = info.coordinator.loop.current.state

@@ -126,7 +126,7 @@ struct OpenAndEnded {
         var rows: [WorkflowRun] = []
         var total = 0
         if let least, let all, open.count > 4 * least {
-            rows = Self.newest(least, of: open.keys).compactMap { open[$0]?.run }
+            rows = info.openWork.newest(least, of: open).compactMap { open[$0]?.run }
             total = all
         } else if let least, open.count > 4 * least {
             // Only the newest are shown: no need to order all of them.
@@ -151,21 +151,6 @@ struct OpenAndEnded {
             rows.append(run)
         }
         return (rows, total)
-    }
-
-    /// Newest first; ids are by time.
-    private static func newest(_ count: Int, of ids: some Collection<RunID>) -> [RunID] {
-        var newest: [RunID] = []
-        var bar: RunID?
-        for id in ids {
-            if let bar, id < bar { continue }
-            newest.append(id)
-            guard newest.count >= 2 * count else { continue }
-            newest.sort { $1 < $0 }
-            newest.removeLast(newest.count - count)
-            bar = newest.last
-        }
-        return Array(newest.sorted { $1 < $0 }.prefix(count))
     }
 }
 

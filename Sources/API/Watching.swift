@@ -37,7 +37,10 @@ struct Watching: Sendable {
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-cache"],
             body: .init { writer in
-                defer { ticket.close() }
+                defer {
+                    ticket.close()
+                    if info.watchers.isEmpty { info.openWork.forget() }
+                }
                 var turn = Turn(info: info, pace: pace)
                 while !info.telemetry.events.isClosed {
                     if let text = try turn.text(version(), next) { try await writer.write(text) }
@@ -143,6 +146,8 @@ package final class Watchers: Sendable {
     }
 
     func ticket() -> Ticket { Ticket(self) }
+
+    var isEmpty: Bool { open.withLock { $0 == 0 } }
 
     fileprivate func leave() {
         open.withLock { streams in
