@@ -13,9 +13,9 @@ struct SpanTreeTests {
         ])
     }
 
-    private func ids(_ rows: [Value]) -> [String] { rows.map { $0["spanId"]?.string ?? "" } }
-    private func depths(_ rows: [Value]) -> [Int64] { rows.map { $0["depth"]?.int ?? -1 } }
-    private func critical(_ rows: [Value]) -> [String] { ids(rows.filter { $0["critical"]?.bool == true }) }
+    private func ids(_ rows: some Sequence<Value>) -> [String] { rows.map { $0["spanId"]?.string ?? "" } }
+    private func depths(_ rows: some Sequence<Value>) -> [Int64] { rows.map { $0["depth"]?.int ?? -1 } }
+    private func critical(_ rows: some Sequence<Value>) -> [String] { ids(rows.filter { $0["critical"]?.bool == true }) }
 
     @Test func `spans stand below their parent, in the order they began`() {
         let rows = SpanTree.rows([

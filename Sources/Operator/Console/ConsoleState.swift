@@ -227,15 +227,15 @@ package struct ConsoleState: Equatable, Sendable {
     }
 
     /// Local rows, filtered and sorted as a node would.
-    private func arranged(_ all: [Value]) -> [Value] {
+    private func arranged(_ all: RowList) -> RowList {
         var rows = all
         if !place.highlights, !place.filter.isEmpty, let filter = try? RowFilter(place.filter) {
-            rows = rows.filter { matches($0, filter) }
+            rows = RowList(rows.filter { matches($0, filter) })
         }
         guard !place.order.keys.isEmpty else { return rows }
         let columns = place.order.keys.compactMap { key in spec.columns.first { $0.key == key.column }.map { ($0, key.isDescending) } }
         let keyed = rows.enumerated().map { place, row in (place, row, columns.map { column, _ in sortValue(row, column) }) }
-        return keyed.sorted { left, right in
+        let sorted = keyed.sorted { left, right in
             for (number, (_, isDescending)) in columns.enumerated() {
                 switch RowOrder.precedes(left.2[number], right.2[number], descending: isDescending) {
                 case .less: return true
@@ -244,7 +244,8 @@ package struct ConsoleState: Equatable, Sendable {
                 }
             }
             return left.0 < right.0
-        }.map(\.1)
+        }
+        return RowList(sorted.map(\.1))
     }
 
     /// What a node calls by its short name, a row has under its long one.
@@ -308,9 +309,9 @@ private final class LocalRows: Sendable {
         var order: RowOrder
     }
 
-    private let kept = Mutex<(key: Key, rows: [Value], total: Int)?>(nil)
+    private let kept = Mutex<(key: Key, rows: RowList, total: Int)?>(nil)
 
-    func rows(for key: Key, make: () -> (rows: [Value], total: Int)) -> ([Value], Int) {
+    func rows(for key: Key, make: () -> (rows: RowList, total: Int)) -> (RowList, Int) {
         if let found = kept.withLock({ $0 }), found.key == key { return (found.rows, found.total) }
         let (rows, total) = make()
         kept.withLock { $0 = (key, rows, total) }

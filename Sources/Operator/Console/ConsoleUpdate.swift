@@ -113,7 +113,9 @@ extension ConsoleState {
     /// Of a list only what is loaded is known.
     private func place(of id: String, in rows: RowsData) -> Int? {
         if case .remote = spec.rows { return rowsFeed.flatMap { feeds[$0]?.place(of: id) } }
-        return (0..<rows.count).first { place in rows.at(place).map { self.id(of: $0) == id } ?? false }
+        func isThere(_ place: Int) -> Bool { rows.at(place).map { self.id(of: $0) == id } ?? false }
+        // Mostly it is where it was.
+        return isThere(place.row) ? place.row : (0..<rows.count).first(where: isThere)
     }
 
     private mutating func moveWithLines() {

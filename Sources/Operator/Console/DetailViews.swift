@@ -29,7 +29,7 @@ enum DetailViews {
     // MARK: Why
 
     static let message = ViewSpec(
-        title: "message", rows: .local { value, _ in messageRows(value) },
+        title: "message", rows: .local { value, _ in RowList(messageRows(value)) },
         value: { FeedKey(.value, "/api/v1/messages/\(NodeClient.escaped($0.subject))/why", ["namespace": $0.namespace]) },
         columns: [
             .plain("WHAT", "what", .fixed(5), rank: 0), .plain("NAME", "name", .flexible(18), rank: 0), .state("STATE", "state"),
@@ -109,14 +109,14 @@ enum DetailViews {
     // MARK: Runs, tasks, traces
 
     static let run = ViewSpec(
-        title: "run", rows: .local { value, _ in value.at("tasks", "items")?.list ?? [] },
+        title: "run", rows: .local { value, _ in RowList(value.at("tasks", "items")?.list ?? []) },
         value: { FeedKey(.value, "/api/v1/runs/\(NodeClient.escaped($0.subject))", ["every": "200ms"]) }, columns: Views.taskColumns,
         header: { value, context in value.map { RunLines.header($0, context) } ?? [] }, graph: { TaskGraph(run: $0) },
         detail: { row, context in RunLines.task(row, context) }, open: { row, _ in row["id"]?.string.map { Place(.task, $0) } },
         source: { _, value in value.flatMap { Views.message(of: $0) } }, actions: RunActionSpecs.task)
 
     static let task = ViewSpec(
-        title: "task", rows: .local { value, _ in value["attempts"]?.list ?? [] }, idKey: "attempt",
+        title: "task", rows: .local { value, _ in RowList(value["attempts"]?.list ?? []) }, idKey: "attempt",
         value: { FeedKey(.value, "/api/v1/tasks/\(NodeClient.escaped($0.subject))", ["every": "500ms"]) },
         columns: [
             .plain("ATTEMPT", "attempt", .fixed(7), rank: 0), .state("STATE", "state"), .plain("WORKER", "worker", .fixed(12), rank: 2),

@@ -11,8 +11,6 @@ package enum SpanTree {
         /// The first child of each place and the next of the same parent, by start; `none` where there is none.
         var firstChild: [Int] = []
         var nextSibling: [Int] = []
-        /// Whether a span has a member that a row is given.
-        var hidesOwn: [Bool] = []
         static let none = -1
 
         init(_ spans: [Value]) {
@@ -23,15 +21,16 @@ package enum SpanTree {
             starts.reserveCapacity(spans.count)
             ends.reserveCapacity(spans.count)
             for (place, span) in spans.enumerated() {
-                var (id, parent, start, duration, hides) = ("", String?.none, 0.0, 0.0, false)
+                var (id, parent, start, duration) = ("", String?.none, 0.0, 0.0)
                 if case .map(let fields) = span {
                     for member in fields.members {
-                        switch (member.key, member.value) {
-                        case ("spanId", .string(let text)): id = text
-                        case ("parentId", .string(let text)): parent = text
-                        case ("start", .string(let text)): start = Double(ClusterTime(rfc3339: text)?.milliseconds ?? 0)
-                        case ("durationMs", let value): duration = max(0, value.number ?? 0)
-                        case ("depth", _), ("from", _), ("to", _), ("critical", _): hides = true
+                        // By length first: most keys are none of these, and two texts that differ are dear to compare.
+                        switch member.key.utf8.count {
+                        case 5 where member.key == "start":
+                            start = Double(member.value.string.flatMap { ClusterTime(rfc3339: $0) }?.milliseconds ?? 0)
+                        case 6 where member.key == "spanId": id = member.value.string ?? ""
+                        case 8 where member.key == "parentId": parent = member.value.string
+                        case 10 where member.key == "durationMs": duration = max(0, member.value.number ?? 0)
                         default: break
                         }
                     }
@@ -40,7 +39,6 @@ package enum SpanTree {
                 parents.append(parent)
                 starts.append(start)
                 ends.append(start + duration)
-                hidesOwn.append(hides)
             }
             firstChild = Array(repeating: Self.none, count: spans.count)
             nextSibling = firstChild
@@ -92,32 +90,27 @@ package enum SpanTree {
         }
     }
 
-    /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and `critical`. Linear but for sorting.
-    package static func rows(_ spans: [Value]) -> [Value] {
+    /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and `critical`, made when they are asked
+    /// for. Linear but for sorting.
+    package static func rows(_ spans: [Value]) -> RowList {
         let tree = Tree(spans)
-        guard let first = tree.starts.min(), let last = tree.ends.max() else { return [] }
+        guard let first = tree.starts.min(), let last = tree.ends.max() else { return RowList([]) }
         var isCritical = Array(repeating: false, count: spans.count)
         for place in tree.criticalPath { isCritical[place] = true }
+        var order: [(place: Int, depth: Int)] = []
+        order.reserveCapacity(spans.count)
+        tree.walk { place, depth in if case .map = spans[place] { order.append((place, depth)) } }
         let whole = max(0.001, last - first)
-        var rows: [Value] = []
-        rows.reserveCapacity(spans.count)
-        tree.walk { place, depth in
-            guard case .map(let fields) = spans[place] else { return }
-            var members: [Fields.Member] = []
-            members.reserveCapacity(fields.count + 4)
+        return RowList(count: order.count) { [order, isCritical] row in
+            let (place, depth) = order[row]
+            var fields = spans[place].map ?? Fields()
             // What a span calls the same gives way.
-            if tree.hidesOwn[place] {
-                members += fields.members.filter { !["depth", "from", "to", "critical"].contains($0.key) }
-            } else {
-                members += fields.members
-            }
-            members.append(.init("depth", Value(depth)))
-            members.append(.init("from", .double((tree.starts[place] - first) / whole)))
-            members.append(.init("to", .double((tree.ends[place] - first) / whole)))
-            members.append(.init("critical", .bool(isCritical[place])))
-            rows.append(.map(Fields(members)))
+            fields["depth"] = Value(depth)
+            fields["from"] = .double((tree.starts[place] - first) / whole)
+            fields["to"] = .double((tree.ends[place] - first) / whole)
+            fields["critical"] = .bool(isCritical[place])
+            return .map(fields)
         }
-        return rows
     }
 
     /// The cause that a span's bar stands for.

@@ -159,7 +159,7 @@ struct ViewSpec: Sendable {
         case none
         case remote(@Sendable (Place) -> FeedKey)
         /// Out of the view's value.
-        case local(@Sendable (Value, Place) -> [Value])
+        case local(@Sendable (Value, Place) -> RowList)
         case lines(@Sendable (Place) -> FeedKey)
     }
 
@@ -193,4 +193,20 @@ struct HeaderContext: Sendable {
     var detail: FeedData?
     /// What a detail view is about.
     var subject = ""
+}
+
+/// Rows of a view's value; of ten thousand only those that are shown need be made.
+package struct RowList: RandomAccessCollection, Sendable {
+    package let endIndex: Int
+    private let make: @Sendable (Int) -> Value
+
+    package init(count: Int, make: @escaping @Sendable (Int) -> Value) {
+        endIndex = count
+        self.make = make
+    }
+
+    package init(_ rows: [Value]) { self.init(count: rows.count) { rows[$0] } }
+
+    package var startIndex: Int { 0 }
+    package subscript(place: Int) -> Value { make(place) }
 }

@@ -51,7 +51,7 @@ enum Views {
         open: { row, _ in row["id"]?.string.map { Place(.node, $0) } })
 
     static let raft = ViewSpec(
-        title: "raft", rows: .local { value, _ in members(value) }, value: { _ in statusFeed },
+        title: "raft", rows: .local { value, _ in RowList(members(value)) }, value: { _ in statusFeed },
         columns: [
             .plain("NODE", "id", .flexible(12), rank: 0), .state("ROLE", "role"), .plain("TERM", "term", .fixed(6), right: true),
             .plain("COMMIT", "commitIndex", .fixed(10), right: true), .plain("APPLIED", "appliedIndex", .fixed(10), right: true, rank: 2),
