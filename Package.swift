@@ -12,8 +12,8 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
-func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
-    .target(name: name, dependencies: dependencies, path: path, swiftSettings: house)
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: house)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -41,6 +41,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
@@ -53,6 +54,8 @@ let package = Package(
     targets: [
         // C
         .target(name: "CChecksum"),
+        .target(name: "CThreadSlot"),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // Floor 0, quiet
         room("Primitives", ["CChecksum", .product(name: "DequeModule", package: collections)]),
         room("Text", ["Primitives"]),
@@ -65,7 +68,13 @@ let package = Package(
         room("Workflows", ["Primitives", "Text", "CEL"]),
         // Floor 2
         room("Definitions", ["Primitives", "Text", "Yams", "TOMLKit"]),
-        room("Observability", ["Primitives", "Text", .product(name: "Logging", package: "swift-log")]),
+        room(
+            "Observability",
+            [
+                "Primitives", "Text", "CThreadSlot", "CZlib",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ]),
         room("Storage", ["Primitives", "CChecksum", "Observability"]),
         // Floor 3
         room("Cluster", ["Primitives", "Observability", "Wire", "Raft", "Storage"]),
@@ -108,6 +117,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
             ]),
         // Sides
         room("Offline", ["Primitives", "Text", "Definitions", "Rules", "Workflows", "Storage"]),
@@ -123,7 +133,8 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: nio),
                 .product(name: "NIOPosix", package: nio),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+            ],
+            resources: [.embedInCode("Dashboards/distric-dashboard.json"), .embedInCode("Dashboards/distric-alerts.yml")]),
         .systemLibrary(name: "CNcursesW", providers: [.apt(["libncurses-dev"]), .brew(["ncurses"])]),
         .systemLibrary(name: "CReadline", providers: [.apt(["libreadline-dev"]), .brew(["readline"])]),
         .target(name: "CTerminal"),
@@ -142,6 +153,7 @@ let package = Package(
             dependencies: [
                 "Primitives", "Text", "Wire", "Storage", "Observability", "Cluster", "Coordinator", "Workflows", "DistriC", "Rules",
                 "Cells", "CTerminal", "Operator", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "CoreMetrics", package: "swift-metrics"), .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Benchmark",
             swiftSettings: house),
@@ -172,6 +184,11 @@ let package = Package(
         tests("WireTests", ["Wire", "Primitives"]),
         tests("RaftTests", ["Raft", "Primitives"]),
         tests("StorageTests", ["Storage", "Primitives"]),
-        tests("ObservabilityTests", ["Observability", "Primitives", "Text", .product(name: "Logging", package: "swift-log")]),
+        tests(
+            "ObservabilityTests",
+            [
+                "Observability", "Primitives", "Text", .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ]),
     ]
 )

@@ -119,7 +119,7 @@ struct RequestObservation: RouterMiddleware {
             response = try problem.response(from: request, context: context)
         }
         if let trace = context.trace { response.headers[.traceparent] = trace.traceparent }
-        durations.observe(info.telemetry.clock.now.duration(since: began))
+        durations.observe(info.telemetry.clock.now.duration(since: began), in: context.trace)
         byClass[max(1, min(5, response.status.code / 100)) - 1].increment()
         info.telemetry.spans.end(
             span, error: response.status.code >= 500 ? response.status.reasonPhrase : nil, ["status": Value(response.status.code)])

@@ -25,6 +25,7 @@ struct NodeRoutes: Sendable {
         router.get("raft/status") { request, _ in try info.object(request) { pulse.raftValue } }
         router.get("metrics/recent") { request, _ in try recentMetrics(request) }
         router.get("logs") { request, _ in try logs(request) }
+        router.get("sd") { request, _ in serviceDiscovery(request) }
         router.get("config") { _, _ in Response.json(info.settings) }
         router.get("events") { request, _ in try events(request) }
         router.get("traces") { request, _ in
@@ -44,11 +45,8 @@ struct NodeRoutes: Sendable {
         router.get("health/ready") { _, _ in
             Response.json(health(), status: info.telemetry.health.isReady ? .ok : .serviceUnavailable)
         }
-        router.get("metrics") { _, _ in
-            let text = PrometheusText.render(info.telemetry.metrics.snapshot)
-            return Response(
-                status: .ok, headers: [.contentType: PrometheusText.contentType], body: .init(byteBuffer: ByteBuffer(string: text)))
-        }
+        let scrapes = ScrapeRoute(telemetry: info.telemetry)
+        router.get("metrics") { request, _ in scrapes.answer(request) }
     }
 
     private func health() -> Value {
@@ -65,6 +63,21 @@ struct NodeRoutes: Sendable {
                     ])
                 }),
         ]
+    }
+
+    /// What Prometheus' `http_sd_config` reads: where metrics are, as whoever asks has reached this node.
+    private func serviceDiscovery(_ request: Request) -> Response {
+        let reached = request.head.authority ?? "localhost"
+        return Response.json(
+            .list([
+                [
+                    "targets": [.string(reached)],
+                    "labels": [
+                        "cluster": .string(info.cluster.description), "node": .string(info.node.text),
+                        "role": .string(info.worker == nil ? "coordinator" : "coordinator,worker"),
+                    ],
+                ]
+            ]))
     }
 
     private func trace(_ id: String) throws -> Value {

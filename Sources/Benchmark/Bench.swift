@@ -8,7 +8,7 @@ import Text
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "distric-bench", abstract: "Measures DistriC; build with -c release, and run nothing beside it.",
-        subcommands: [WalkSuite.self, ConsoleSuite.self])
+        subcommands: [WalkSuite.self, ConsoleSuite.self, ObservabilitySuite.self])
 }
 
 /// Where figures go: a line for people, or a JSON object a line.

@@ -33,7 +33,7 @@ struct Distric: AsyncParsableCommand {
         version: Node.version,
         subcommands: [ConsoleCommand.self, DemoCommand.self, ShellCommand.self, NodeCommand.self, InitCommand.self] + OperatorCommands.all
             + [
-                ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
+                Dashboards.self, ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
             ], defaultSubcommand: ConsoleCommand.self)
 
     /// The guard's hidden entry comes before anything else of the program.

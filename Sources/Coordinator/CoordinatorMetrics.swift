@@ -27,7 +27,8 @@ package struct CoordinatorMetrics: Sendable {
         duplicates = metrics.counter("distric_messages_duplicate_total", "Messages that had been accepted before.")
         unmatched = metrics.counter("distric_messages_unmatched_total", "Messages that no rule matched.")
         refused = metrics.counter("distric_messages_refused_total", "Messages refused: malformed, too large, or the node was busy.")
-        evaluation = metrics.histogram("distric_rule_evaluation_duration_seconds", "Time to match one message against the catalog.")
+        evaluation = metrics.histogram(
+            "distric_rule_evaluation_duration_seconds", "Time to match one message against the catalog.", scale: .quick)
         runsStarted = metrics.counter("distric_runs_started_total", "Runs started.")
         runsFinished = Dictionary(
             uniqueKeysWithValues: WorkflowRun.State.allCases.filter(\.isFinal).map { state in

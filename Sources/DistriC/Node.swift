@@ -1,6 +1,7 @@
 import API
 import Cluster
 import Coordinator
+import CoreMetrics
 import Foundation
 import Logging
 import Observability
@@ -150,6 +151,10 @@ public final class Node: Sendable {
         }
     }
 
+    /// From here on what libraries report through swift-metrics is among this node's metrics. For the program alone: it can be done once in a
+    /// process, and a program that embeds a node may want its own.
+    package func installLibraryMetrics() { MetricsSystem.bootstrap(LibraryMetrics(registry: telemetry.metrics)) }
+
     fileprivate func closeStreams() { telemetry.events.close() }
 }
 
@@ -226,11 +231,13 @@ extension Node {
         let logs = LogRing(first: LogRing.first(at: clock.wall))
         let level = Logger.Level(rawValue: settings.text("log.level")) ?? .info
         let first = try storage { () throws(StorageError) in try EventNumbers.reserve(disk, folder.path + "/event-numbers") }
+        let metrics = MetricsRegistry(clock: clock)
         let telemetry = Telemetry(
-            node: node, clock: clock, metrics: MetricsRegistry(),
+            node: node, clock: clock, metrics: metrics,
             spans: SpanStore(
                 node: node, clock: clock, seed: .random(in: 0...UInt64.max), tracesPerSecond: settings.whole("tracing.traces_per_second")),
-            events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock), logs: logs,
+            events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock, metrics: metrics),
+            logs: logs,
             makeLogger: { label in
                 Logger(label: label) { JSONLogHandler(label: $0, level: level, sink: sink, clock: clock, ring: logs) }
             })

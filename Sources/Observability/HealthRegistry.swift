@@ -15,12 +15,20 @@ package final class HealthRegistry: Sendable {
     private let clock: any NodeClock
     private let components = Mutex<[String: Component]>([:])
 
-    package init(clock: any NodeClock) { self.clock = clock }
+    private let metrics: MetricsRegistry?
+
+    /// - Parameter metrics: where `distric_health_status` of each component goes.
+    package init(clock: any NodeClock, metrics: MetricsRegistry? = nil) {
+        self.clock = clock
+        self.metrics = metrics
+    }
 
     /// States how a component is; `since` moves only when the status changes. True when it changed.
     @discardableResult
     package func set(_ name: String, _ status: Status, reason: String = "") -> Bool {
         let now = clock.wall
+        metrics?.gauge("distric_health_status", "How a part of the node is: 1 up, 0.5 degraded, 0 down.", ["component": name])
+            .set(status == .up ? 1 : status == .degraded ? 0.5 : 0)
         return components.withLock { components in
             let before = components[name]
             let since = before?.status == status ? before?.since ?? now : now

@@ -11,7 +11,7 @@ package final class MetricsHistory: Sendable {
         package let labels: [(name: String, value: String)]
         package let help: String
         package let kind: MetricsRegistry.Kind
-        /// Of a counter its total, of a gauge its value, of a histogram the number of observations.
+        /// Of a counter its total, of a gauge its value, else the number of observations.
         package let value: Double
         /// A second, over the last ten; nil for gauges.
         package let rate: Double?
@@ -26,14 +26,38 @@ package final class MetricsHistory: Sendable {
         }
     }
 
+    /// Of one series: growth a second, or levels.
     private struct Track {
-        var values: [Double] = []
-        /// Cumulative buckets, every fifth second.
-        var buckets: [[UInt64]] = []
+        private var points: [Float] = []
+        private var start = 0
+        private var last: Double?
+        /// Of histograms and summaries, every fifth second.
+        private(set) var distributions: [Distribution] = []
+
+        /// Oldest first.
+        var recent: [Double] { (points[start...] + points[..<start]).map(Double.init) }
+
+        mutating func take(_ value: Double, isLevel: Bool) {
+            defer { last = value }
+            guard isLevel else { return last.map { append(max(0, value - $0)) } ?? () }
+            append(value)
+        }
+
+        private mutating func append(_ point: Double) {
+            guard points.count >= MetricsHistory.seconds else { return points.append(Float(point)) }
+            points[start] = Float(point)
+            start = (start + 1) % points.count
+        }
+
+        mutating func take(_ distribution: Distribution) {
+            if distributions.count > 12 { distributions.removeFirst() }
+            distributions.append(distribution)
+        }
     }
 
     private struct State {
-        var tracks: [String: Track] = [:]
+        /// By the series' number.
+        var tracks: [Track] = []
         var turn = 0
     }
 
@@ -45,36 +69,38 @@ package final class MetricsHistory: Sendable {
     /// Called once a second.
     package func sample() {
         let families = registry.snapshot
-        var now: [(key: String, value: Double, buckets: [UInt64]?)] = []
+        let keepsDistributions = state.withLock { state in
+            state.turn += 1
+            return state.turn % 5 == 1
+        }
+        var now: [(number: Int, isLevel: Bool, value: Double, distribution: Distribution?)] = []
         for family in families {
-            for (place, series) in family.series.enumerated() {
-                let (value, buckets) = Self.read(series.instrument)
-                now.append(("\(family.name)#\(place)", value, buckets))
+            for series in family.series {
+                let (value, distribution) = Self.read(series.instrument)
+                now.append((series.number, family.kind == .gauge, value, keepsDistributions ? distribution : nil))
+                if keepsDistributions, case .summary(let summary) = series.instrument { summary.turn() }
             }
         }
         state.withLock { state in
-            state.turn += 1
-            let keepsBuckets = state.turn % 5 == 1
+            let count = (now.lazy.map(\.number).max() ?? -1) + 1
+            while state.tracks.count < count { state.tracks.append(Track()) }
             for item in now {
-                var track = state.tracks.removeValue(forKey: item.key) ?? Track()
-                if track.values.count > Self.seconds { track.values.removeFirst() }
-                track.values.append(item.value)
-                if keepsBuckets, let buckets = item.buckets {
-                    if track.buckets.count > 12 { track.buckets.removeFirst() }
-                    track.buckets.append(buckets)
-                }
-                state.tracks[item.key] = track
+                state.tracks[item.number].take(item.value, isLevel: item.isLevel)
+                if let distribution = item.distribution { state.tracks[item.number].take(distribution) }
             }
         }
     }
 
-    private static func read(_ instrument: MetricsRegistry.Instrument) -> (Double, [UInt64]?) {
+    private static func read(_ instrument: MetricsRegistry.Instrument) -> (Double, Distribution?) {
         switch instrument {
         case .counter(let counter): return (Double(counter.count), nil)
         case .gauge(let gauge): return (gauge.number, nil)
         case .histogram(let histogram):
-            let buckets = histogram.cumulative
-            return (Double(buckets.last ?? 0), buckets)
+            let distribution = histogram.distribution
+            return (Double(distribution.count), distribution)
+        case .summary(let summary):
+            let distribution = summary.distribution
+            return (Double(distribution.count), distribution)
         case .computed(_, let read): return (read(), nil)
         }
     }
@@ -84,38 +110,18 @@ package final class MetricsHistory: Sendable {
         let families = registry.snapshot.filter { names?.contains($0.name) ?? true }
         let tracks = state.withLock { $0.tracks }
         return families.flatMap { family in
-            family.series.enumerated().map { place, series in
-                let (value, buckets) = Self.read(series.instrument)
-                let track = tracks["\(family.name)#\(place)"] ?? Track()
-                var bounds: [Double] = []
-                if case .histogram(let histogram) = series.instrument { bounds = histogram.bounds }
-                let grown = zip(track.values, track.values.dropFirst()).map { max(0, $1 - $0) }
-                let isLevel = family.kind == .gauge
-                let since = buckets.map { buckets in Self.difference(buckets, track.buckets.first) } ?? []
+            family.series.map { series in
+                let (value, distribution) = Self.read(series.instrument)
+                let track = series.number < tracks.count ? tracks[series.number] : Track()
+                let recent = track.recent
+                let lately = distribution?.since(track.distributions.first)
                 return Row(
                     name: family.name, labels: series.labels, help: family.help, kind: family.kind, value: value,
-                    rate: isLevel ? nil : Self.mean(grown.suffix(10)), p50: Self.quantile(0.5, bounds, since),
-                    p99: Self.quantile(0.99, bounds, since), recent: Array((isLevel ? track.values : grown).suffix(points)))
+                    rate: family.kind == .gauge ? nil : Self.mean(recent.suffix(10)), p50: lately?.quantile(0.5),
+                    p99: lately?.quantile(0.99), recent: Array(recent.suffix(points)))
             }
         }
     }
 
     private static func mean(_ values: ArraySlice<Double>) -> Double { values.isEmpty ? 0 : values.reduce(0, +) / Double(values.count) }
-
-    /// What came in since; all of it when nothing did.
-    private static func difference(_ now: [UInt64], _ before: [UInt64]?) -> [UInt64] {
-        guard let before, before.count == now.count, let last = now.last, let first = before.last, last > first else { return now }
-        return zip(now, before).map { $0 &- $1 }
-    }
-
-    /// Linear within the bucket, as Prometheus' histogram_quantile.
-    static func quantile(_ share: Double, _ bounds: [Double], _ cumulative: [UInt64]) -> Double? {
-        guard let total = cumulative.last, total > 0, cumulative.count == bounds.count + 1 else { return nil }
-        let rank = share * Double(total)
-        guard let place = cumulative.firstIndex(where: { Double($0) >= rank }) else { return nil }
-        guard place < bounds.count else { return bounds.last }
-        let (low, below) = place == 0 ? (0, 0) : (bounds[place - 1], Double(cumulative[place - 1]))
-        let within = Double(cumulative[place]) - below
-        return within <= 0 ? bounds[place] : low + (bounds[place] - low) * (rank - below) / within
-    }
 }

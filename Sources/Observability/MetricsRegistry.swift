@@ -1,126 +1,97 @@
-import Primitives
+package import Primitives
 import Synchronization
-
-/// A number that only grows. Incrementing takes no lock.
-package final class Counter: Sendable {
-    private let value = Atomic<UInt64>(0)
-    package init() {}
-    package func increment(by amount: Int = 1) { value.wrappingAdd(UInt64(max(0, amount)), ordering: .relaxed) }
-    package var count: UInt64 { value.load(ordering: .relaxed) }
-}
-
-/// A number that goes up and down.
-package final class Gauge: Sendable {
-    private let bits = Atomic<UInt64>(0)
-    package init() {}
-    package func set(_ number: Double) { bits.store(number.bitPattern, ordering: .relaxed) }
-    package func set(_ number: Int) { set(Double(number)) }
-    package var number: Double { Double(bitPattern: bits.load(ordering: .relaxed)) }
-}
-
-/// Counts of observations by size, in seconds for times. Observing takes no lock.
-package final class Histogram: Sendable {
-    package static let latencyBounds: [Double] = [
-        0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
-    ]
-
-    package let bounds: [Double]
-    private nonisolated(unsafe) let cells: UnsafeMutablePointer<Atomic<UInt64>>
-    private let sumBits = Atomic<UInt64>(0)
-
-    package init(bounds: [Double] = latencyBounds) {
-        precondition(zip(bounds, bounds.dropFirst()).allSatisfy { $0 < $1 }, "bounds must rise: \(bounds)")
-        self.bounds = bounds
-        cells = .allocate(capacity: bounds.count + 1)
-        for cell in 0...bounds.count { (cells + cell).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        cells.deinitialize(count: bounds.count + 1)
-        cells.deallocate()
-    }
-
-    package func observe(_ duration: Duration) { observe(duration.seconds) }
-
-    package func observe(_ number: Double) {
-        var low = 0
-        var high = bounds.count
-        while low < high {
-            let middle = (low + high) / 2
-            if number <= bounds[middle] { high = middle } else { low = middle + 1 }
-        }
-        cells[low].wrappingAdd(1, ordering: .relaxed)
-        var old = sumBits.load(ordering: .relaxed)
-        while true {
-            let new = (Double(bitPattern: old) + number).bitPattern
-            let (exchanged, original) = sumBits.weakCompareExchange(expected: old, desired: new, ordering: .relaxed)
-            if exchanged { return }
-            old = original
-        }
-    }
-
-    /// Observations at or below each bound, then all of them.
-    package var cumulative: [UInt64] {
-        var total: UInt64 = 0
-        return (0...bounds.count).map { cell in
-            total += cells[cell].load(ordering: .relaxed)
-            return total
-        }
-    }
-
-    package var sum: Double { Double(bitPattern: sumBits.load(ordering: .relaxed)) }
-    package var count: UInt64 { cumulative[bounds.count] }
-}
 
 /// Every metric of a node. A room asks once for each metric and keeps what it gets: there is no look-up on a hot path.
 package final class MetricsRegistry: Sendable {
-    package enum Kind: String, Sendable { case counter, gauge, histogram }
+    package enum Kind: String, Sendable { case counter, gauge, histogram, summary }
 
     package enum Instrument: Sendable {
         case counter(Counter)
         case gauge(Gauge)
         case histogram(Histogram)
+        case summary(Summary)
         /// Read when scraped.
         case computed(Kind, @Sendable () -> Double)
     }
 
     package struct Series: Sendable {
+        /// Dense, from 0 in the order in which series were made.
+        package let number: Int
         package let labels: [(name: String, value: String)]
         package let instrument: Instrument
+        package let created: ClusterTime
     }
 
     package struct Family: Sendable {
         package let name: String
         package let help: String
         package let kind: Kind
-        package fileprivate(set) var series: [Series]
+        package fileprivate(set) var series: [Series] = []
+        /// Where a series is among them, by its labels' names and values in turn.
+        fileprivate var places: [[String]: Int] = [:]
+    }
+
+    private struct State {
+        var families: [String: Family] = [:]
+        var seriesCount = 0
+        var conflicts: [String] = []
     }
 
     /// Series of one family; beyond it all further label values share one series whose values are `other`.
     package static let seriesLimit = 200
+    /// Conflicts that are told by name; all are counted.
+    private static let conflictsKept = 16
 
-    private let families = Mutex<[String: Family]>([:])
+    private let clock: any NodeClock
+    private let state = Mutex(State())
+    /// Asked for with another type than before; what was given instead counts, but nobody sees it.
+    package let conflicted = Counter()
+    /// Requests that went to `other`.
+    package let overflowed = Counter()
 
-    package init() {}
+    package init(clock: any NodeClock = SystemClock()) { self.clock = clock }
 
     package func counter(_ name: String, _ help: String, _ labels: KeyValuePairs<String, String> = [:]) -> Counter {
-        let made = register(name, help, .counter, labels) { .counter(Counter()) }
-        guard case .counter(let counter) = made else { preconditionFailure("\(name) is not a counter") }
+        counter(name, help, labels: labels.map { ($0, $1) })
+    }
+
+    package func counter(_ name: String, _ help: String, labels: [(String, String)]) -> Counter {
+        guard case .counter(let counter)? = register(name, help, .counter, labels, { .counter(Counter()) }) else { return Counter() }
         return counter
     }
 
     package func gauge(_ name: String, _ help: String, _ labels: KeyValuePairs<String, String> = [:]) -> Gauge {
-        let made = register(name, help, .gauge, labels) { .gauge(Gauge()) }
-        guard case .gauge(let gauge) = made else { preconditionFailure("\(name) is not a gauge") }
+        gauge(name, help, labels: labels.map { ($0, $1) })
+    }
+
+    package func gauge(_ name: String, _ help: String, labels: [(String, String)]) -> Gauge {
+        guard case .gauge(let gauge)? = register(name, help, .gauge, labels, { .gauge(Gauge()) }) else { return Gauge() }
         return gauge
     }
 
+    /// - Parameter scale: of the first series asked for; the others have theirs, so give the same.
     package func histogram(
-        _ name: String, _ help: String, _ labels: KeyValuePairs<String, String> = [:], bounds: [Double] = Histogram.latencyBounds
+        _ name: String, _ help: String, _ labels: KeyValuePairs<String, String> = [:], scale: Scale = .latency
     ) -> Histogram {
-        let made = register(name, help, .histogram, labels) { .histogram(Histogram(bounds: bounds)) }
-        guard case .histogram(let histogram) = made else { preconditionFailure("\(name) is not a histogram") }
+        histogram(name, help, labels: labels.map { ($0, $1) }, scale: scale)
+    }
+
+    package func histogram(_ name: String, _ help: String, labels: [(String, String)], scale: Scale) -> Histogram {
+        guard case .histogram(let histogram)? = register(name, help, .histogram, labels, { .histogram(Histogram(scale: scale)) }) else {
+            return Histogram(scale: scale)
+        }
         return histogram
+    }
+
+    package func summary(_ name: String, _ help: String, _ labels: KeyValuePairs<String, String> = [:], scale: Scale = .counts) -> Summary {
+        summary(name, help, labels: labels.map { ($0, $1) }, scale: scale)
+    }
+
+    package func summary(_ name: String, _ help: String, labels: [(String, String)], scale: Scale) -> Summary {
+        guard case .summary(let summary)? = register(name, help, .summary, labels, { .summary(Summary(scale: scale)) }) else {
+            return Summary(scale: scale)
+        }
+        return summary
     }
 
     /// A metric whose value is read when somebody asks.
@@ -128,26 +99,88 @@ package final class MetricsRegistry: Sendable {
         _ kind: Kind, _ name: String, _ help: String, _ labels: KeyValuePairs<String, String> = [:],
         _ read: @escaping @Sendable () -> Double
     ) {
-        _ = register(name, help, kind, labels) { .computed(kind, read) }
+        _ = register(name, help, kind, labels.map { ($0, $1) }, isComputed: true) { .computed(kind, read) }
     }
 
+    /// Nil when the name is another type's.
     private func register(
-        _ name: String, _ help: String, _ kind: Kind, _ labels: KeyValuePairs<String, String>, _ make: () -> Instrument
-    ) -> Instrument {
-        families.withLock { families in
-            var family = families[name] ?? Family(name: name, help: help, kind: kind, series: [])
-            precondition(family.kind == kind, "\(name) is a \(family.kind), not a \(kind)")
-            var wanted = labels.map { (name: $0.key, value: $0.value) }
-            if let known = family.series.first(where: { $0.labels.elementsEqual(wanted, by: ==) }) { return known.instrument }
-            if family.series.count >= Self.seriesLimit { wanted = wanted.map { ($0.name, "other") } }
-            if let known = family.series.first(where: { $0.labels.elementsEqual(wanted, by: ==) }) { return known.instrument }
-            let made = make()
-            family.series.append(Series(labels: wanted, instrument: made))
-            families[name] = family
-            return made
+        _ name: String, _ help: String, _ kind: Kind, _ labels: [(String, String)], isComputed: Bool = false,
+        _ make: () -> Instrument
+    ) -> Instrument? {
+        state.withLock { state -> Instrument? in
+            guard let family = state.families[name] else {
+                // Names are looked at once; later ones are found by what was asked for.
+                var family = Family(name: MetricName.valid(name), help: help, kind: kind)
+                let made = add(labels, to: &family, &state.seriesCount, make)
+                state.families[name] = family
+                return made
+            }
+            let found = family.places[labels.flatMap { [$0, $1] }].map { family.series[$0].instrument }
+            guard family.kind == kind else { return conflict("\(name) is a \(family.kind.rawValue), not a \(kind.rawValue)", &state) }
+            if let found {
+                if case .computed = found, !isComputed { return conflict("\(name) is read when asked for", &state) }
+                return found
+            }
+            var wanted = labels
+            if family.series.count >= Self.seriesLimit {
+                overflowed.increment()
+                wanted = labels.map { ($0.0, "other") }
+                if let place = family.places[wanted.flatMap { [$0, $1] }] { return family.series[place].instrument }
+            }
+            return add(wanted, to: &state.families[name, default: family], &state.seriesCount, make)
         }
     }
 
+    private func add(
+        _ labels: [(String, String)], to family: inout Family, _ number: inout Int, _ make: () -> Instrument
+    ) -> Instrument {
+        let made = make()
+        family.places[labels.flatMap { [$0, $1] }] = family.series.count
+        family.series.append(
+            Series(
+                number: number, labels: labels.map { (MetricName.validLabel($0), $1) }, instrument: made, created: clock.wall))
+        number += 1
+        return made
+    }
+
+    private func conflict(_ text: String, _ state: inout State) -> Instrument? {
+        conflicted.increment()
+        if state.conflicts.count < Self.conflictsKept, !state.conflicts.contains(text) { state.conflicts.append(text) }
+        return nil
+    }
+
+    /// What was asked for with two types, in words.
+    package var conflicts: [String] { state.withLock { $0.conflicts } }
+
     /// All families by name.
-    package var snapshot: [Family] { families.withLock { $0.values.sorted { $0.name < $1.name } } }
+    package var snapshot: [Family] { state.withLock { Array($0.families.values) }.sorted { $0.name < $1.name } }
+
+    package var seriesCount: Int { state.withLock { $0.seriesCount } }
+}
+
+/// What Prometheus takes as names: `[a-zA-Z_:][a-zA-Z0-9_:]*`, labels without colons and without what it gives itself.
+enum MetricName {
+    static func valid(_ name: String) -> String { cleaned(name, allowsColon: true) }
+
+    static func validLabel(_ name: String) -> String {
+        let cleaned = cleaned(name, allowsColon: false)
+        return cleaned == "le" || cleaned == "quantile" || cleaned.hasPrefix("__") ? "x_" + cleaned : cleaned
+    }
+
+    private static func cleaned(_ name: String, allowsColon: Bool) -> String {
+        func isValid(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): true
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            case UInt8(ascii: ":"): allowsColon
+            default: false
+            }
+        }
+        if let first = name.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first), name.utf8.allSatisfy(isValid) {
+            return name
+        }
+        let replaced = name.utf8.map { isValid($0) ? $0 : UInt8(ascii: "_") }
+        let begins = replaced.first.map { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ?? true
+        return (begins ? "_" : "") + String(decoding: replaced, as: UTF8.self)
+    }
 }

@@ -109,24 +109,6 @@ func raw(_ url: String, _ method: String, _ path: String, _ headers: [String] = 
 struct ObservationTests {
     private func started(_ folder: TemporaryFolder) throws -> RunningNode { try RunningNode(data: folder.path + "/data", smallNode) }
 
-    @Test func `metrics are what Prometheus reads`() async throws {
-        let folder = try TemporaryFolder()
-        let node = try started(folder)
-        #expect(try await node.outcome(of: script("echo 1"), "metered")["state"]?.string == "succeeded")
-        let answer = try raw(node.url, "GET", "/metrics")
-        #expect(answer.status == 200)
-        #expect(answer.headers["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
-        for line in [
-            "distric_task_attempts_started_total 1", "distric_http_requests_total{class=\"2xx\"} ", "process_resident_memory_bytes ",
-        ] {
-            #expect(answer.body.contains("\n\(line)"), "\(line)")
-        }
-        guard let promtool = Built.tool("promtool") else { return }
-        let checked = try run(promtool, ["check", "metrics"], input: answer.body)
-        #expect(checked.code == 0, "\(checked.err)")
-        #expect(checked.err.isEmpty, "\(checked.err)")
-    }
-
     @Test func `health says live, ready, and how each part is`() async throws {
         let folder = try TemporaryFolder()
         let node = try started(folder)

@@ -9,7 +9,7 @@ let allowedImports: [String: Set<String>] = [
     "Rules": ["Primitives", "Text", "CEL"],
     "Workflows": ["Primitives", "Text", "CEL"],
     "Definitions": ["Primitives", "Text", "Yams", "TOMLKit"],
-    "Observability": ["Primitives", "Text", "Logging", "Metrics", "Tracing"] + system,
+    "Observability": ["Primitives", "Text", "CThreadSlot", "CZlib", "Logging", "CoreMetrics", "Tracing"] + system,
     "Storage": ["Primitives", "CChecksum", "Observability"] + system,
     "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "NIOCore"] + system,
     "Coordinator": [
@@ -26,7 +26,7 @@ let allowedImports: [String: Set<String>] = [
     ] + system,
     "DistriC": [
         "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Raft", "Cluster",
-        "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging",
+        "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics",
     ] + system,
     "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
     "Operator": [
@@ -37,7 +37,7 @@ let allowedImports: [String: Set<String>] = [
         + system,
     "Benchmark": [
         "Primitives", "Text", "Wire", "Storage", "Observability", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC",
-        "ArgumentParser", "Cells", "CTerminal", "Operator",
+        "ArgumentParser", "Cells", "CTerminal", "Operator", "CoreMetrics", "Logging",
     ] + system,
 ]
 

@@ -97,30 +97,8 @@ struct MetricsHistoryTests {
 
     // MARK: Quantiles
 
-    /// Shares with cumulative counts under the bounds 1, 2 and 5, and what they give.
-    private static let quantiles: [(share: Double, counts: [UInt64], expected: Double)] = [
-        (0.5, [10, 10, 10, 10], 0.5), (0.99, [10, 10, 10, 10], 0.99), (0.5, [0, 10, 10, 10], 1.5), (0.25, [4, 8, 8, 8], 0.5),
-        (0.75, [4, 8, 8, 8], 1.5), (0.5, [2, 3, 4, 4], 1), (0.99, [2, 3, 4, 4], 4.88), (0.5, [0, 0, 0, 7], 5),
-        (0.5, [99, 99, 99, 100], 50.0 / 99), (0.995, [99, 99, 99, 100], 5), (1, [1, 2, 4, 4], 5),
-    ]
-
-    @Test func `a quantile lies within its bucket as a straight line would have it`() throws {
-        for (share, counts, expected) in Self.quantiles {
-            let found = MetricsHistory.quantile(share, [1, 2, 5], counts)
-            let quantile = try #require(found)
-            #expect(abs(quantile - expected) < 1e-9, "\(share) of \(counts) is \(quantile)")
-        }
-    }
-
-    @Test func `without observations, or without bounds, there is no quantile`() {
-        #expect(MetricsHistory.quantile(0.5, [1, 2], [0, 0, 0]) == nil)
-        #expect(MetricsHistory.quantile(0.5, [], [5]) == nil)
-        #expect(MetricsHistory.quantile(0.5, [1, 2], []) == nil)
-        #expect(MetricsHistory.quantile(0.5, [1, 2], [1, 1]) == nil)
-    }
-
     @Test func `a histogram shows how many it observed and its quantiles`() throws {
-        let histogram = registry.histogram("wait", "Wait.", bounds: [1, 2, 5])
+        let histogram = registry.histogram("wait", "Wait.", scale: .bounds([1, 2, 5]))
         let empty = try row("wait")
         #expect(empty.p50 == nil && empty.p99 == nil && empty.value == 0)
         pass(1)
@@ -137,7 +115,7 @@ struct MetricsHistoryTests {
     }
 
     @Test func `quantiles are of the last minute when it brought any, else of all`() throws {
-        let histogram = registry.histogram("wait", "Wait.", bounds: [1, 2, 5])
+        let histogram = registry.histogram("wait", "Wait.", scale: .bounds([1, 2, 5]))
         for _ in 0..<100 { histogram.observe(0.5) }
         pass(1)
         for _ in 0..<100 { histogram.observe(4) }

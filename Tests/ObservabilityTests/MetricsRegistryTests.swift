@@ -7,6 +7,8 @@ import Testing
 struct MetricsRegistryTests {
     private func labelValues(_ series: MetricsRegistry.Series) -> [String] { series.labels.map { $0.value } }
 
+    private func counts(_ histogram: Histogram) -> [UInt64] { histogram.distribution.cumulative.map { $0.count } }
+
     @Test func `a counter only grows`() {
         let counter = Counter()
         counter.increment()
@@ -28,7 +30,7 @@ struct MetricsRegistryTests {
     @Test func `an observation counts at the first bound that holds it`() {
         let histogram = Histogram(bounds: [1, 2, 5])
         for number in [0.5, 1, 1.5, 5, 6, -1] { histogram.observe(number) }
-        #expect(histogram.cumulative == [3, 4, 5, 6])
+        #expect(counts(histogram) == [3, 4, 5, 6])
         #expect(histogram.count == UInt64(6))
         #expect(histogram.sum == 13.0)
     }
@@ -37,17 +39,7 @@ struct MetricsRegistryTests {
         let histogram = Histogram(bounds: [])
         histogram.observe(1)
         histogram.observe(1e9)
-        #expect(histogram.cumulative == [2])
-    }
-
-    @Test func `a duration is observed in seconds`() {
-        let histogram = Histogram()
-        histogram.observe(.milliseconds(250))
-        #expect(histogram.sum == 0.25)
-        #expect(histogram.bounds == Histogram.latencyBounds)
-        let below = histogram.bounds.filter { $0 < 0.25 }.count
-        #expect(histogram.cumulative[below] == UInt64(1))
-        #expect(histogram.cumulative[..<below].allSatisfy { $0 == 0 })
+        #expect(counts(histogram) == [2])
     }
 
     @Test func `eight writers at once lose nothing`() async {
@@ -64,7 +56,7 @@ struct MetricsRegistryTests {
         }
         #expect(counter.count == UInt64(40_000))
         #expect(histogram.count == UInt64(40_000))
-        #expect(histogram.cumulative == [15_000, 30_000, 40_000])
+        #expect(counts(histogram) == [15_000, 30_000, 40_000])
         #expect(histogram.sum == 35_000.0)
     }
 
@@ -117,5 +109,63 @@ struct MetricsRegistryTests {
         for number in 1..<300 { _ = registry.counter("hits_total", "Hits", ["path": "/\(number)"]) }
         let again = registry.counter("hits_total", "Hits", ["path": "/0"])
         #expect(again === early)
+    }
+
+    @Test func `what goes to other is counted`() {
+        let registry = MetricsRegistry()
+        for number in 0..<MetricsRegistry.seriesLimit + 5 { _ = registry.counter("hits_total", "Hits", ["path": "/\(number)"]) }
+        #expect(registry.overflowed.count == 5)
+        #expect(registry.seriesCount == MetricsRegistry.seriesLimit + 1)
+    }
+
+    @Test func `a name asked for with another type counts apart and is told`() {
+        let registry = MetricsRegistry()
+        let hits = registry.counter("hits", "Hits")
+        let gauge = registry.gauge("hits", "Hits")
+        gauge.set(7)
+        _ = registry.histogram("hits", "Hits")
+        _ = registry.summary("hits", "Hits")
+        registry.computed(.gauge, "hits", "Hits") { 9 }
+        registry.computed(.counter, "read", "Read") { 1 }
+        registry.counter("read", "Read").increment(by: 3)
+        hits.increment()
+        #expect(registry.conflicted.count == 5)
+        #expect(
+            registry.conflicts == [
+                "hits is a counter, not a gauge", "hits is a counter, not a histogram", "hits is a counter, not a summary",
+                "read is read when asked for",
+            ])
+        let text = String(decoding: PrometheusText.render(registry.snapshot), as: UTF8.self)
+        #expect(text == "# HELP hits Hits\n# TYPE hits counter\nhits 1\n# HELP read Read\n# TYPE read counter\nread 1\n")
+    }
+
+    static let names: [(String, String)] = [
+        ("http.requests", "http_requests"), ("9lives", "_9lives"), ("", "_"), ("a:b_C9", "a:b_C9"), ("größe", "gr____e"), ("a b\n", "a_b_"),
+    ]
+
+    @Test(arguments: MetricsRegistryTests.names)
+    func `names that Prometheus would refuse are made valid`(name: String, expected: String) {
+        let registry = MetricsRegistry()
+        _ = registry.counter(name, "N", labels: [("le", "1"), ("a:b", "2"), ("__name__", "3")])
+        let family = registry.snapshot[0]
+        #expect(family.name == expected)
+        #expect(family.series[0].labels.map { $0.name } == ["x_le", "a_b", "x___name__"])
+        #expect(registry.counter(name, "N", labels: [("le", "1"), ("a:b", "2"), ("__name__", "3")]).count == 0)
+        #expect(registry.seriesCount == 1)
+    }
+
+    @Test func `eight threads that ask for the same series get one`() async {
+        let registry = MetricsRegistry()
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask { for place in 0..<500 { registry.counter("c_total", "C", ["x": "\(place % 50)"]).increment() } }
+            }
+        }
+        let series = registry.snapshot[0].series
+        #expect(series.count == 50)
+        for item in series {
+            guard case .counter(let counter) = item.instrument else { continue }
+            #expect(counter.count == 80)
+        }
     }
 }

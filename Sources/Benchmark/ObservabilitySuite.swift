@@ -1,0 +1,141 @@
+import ArgumentParser
+import CoreMetrics
+import Foundation
+import Observability
+import Primitives
+import Synchronization
+
+/// `distric-bench observability`: what it costs to count, time, log and trace, and to tell of it.
+struct ObservabilitySuite: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "observability", abstract: "Counters, histograms, /metrics.",
+        discussion: "Cases: metrics, scrape. Without --case all of them. Each figure is the median of five turns.")
+    @Option(name: .customLong("case"), help: "Only this case.") var only: String?
+    @Flag(name: .long, help: "A JSON object a line.") var json = false
+
+    private var report: Report { Report(suite: "observability", json: json) }
+    private static let cases = ["metrics", "scrape"]
+
+    @concurrent
+    func run() async throws {
+        for name in only.map({ [$0] }) ?? Self.cases {
+            switch name {
+            case "metrics": metrics()
+            case "scrape": scrape()
+            default: throw ValidationError("no case '\(name)': \(Self.cases.joined(separator: ", "))")
+            }
+        }
+    }
+
+    // MARK: Metrics
+
+    private func metrics() {
+        let registry = MetricsRegistry()
+        let counter = registry.counter("bench_total", "Bench")
+        let histogram = registry.histogram("bench_seconds", "Bench")
+        let bounded = registry.histogram("bench_bounded", "Bench", scale: .bounds([0.001, 0.01, 0.1, 1]))
+        let shared = SharedWord()
+        let library = CoreMetrics.Counter(label: "bench.library", dimensions: [], factory: LibraryMetrics(registry: registry))
+        for threads in [1, 2] {
+            let test = "\(threads)-thread\(threads == 1 ? "" : "s")"
+            time(test, "counter", threads) { _ in counter.increment() }
+            time(test, "counter", threads, who: "one shared atomic") { _ in shared.add() }
+            time(test, "counter", threads, who: "swift-metrics, handle kept") { _ in library.increment() }
+            time(test, "histogram-log-linear", threads) { histogram.observe(nanoseconds: Int64($0 & 0xFFFFF)) }
+            time(test, "histogram-bounds", threads) { bounded.observe(Double($0 & 0x3FF) / 1000) }
+            time(test, "look-up-and-increment", threads, calls: 200_000) { _ in
+                registry.counter("bench_labels_total", "Bench", ["state": "done", "kind": "exec"]).increment()
+            }
+        }
+    }
+
+    /// Nanoseconds a call, all threads at it at once.
+    private func time(
+        _ test: String, _ metric: String, _ threads: Int, who: String = "distric", calls: Int = 5_000_000,
+        _ body: @escaping @Sendable (Int) -> Void
+    ) {
+        let turns = (0..<5).map { _ in Self.nanoseconds(threads: threads, calls: calls, body) }
+        report.figure(test, metric, Quantiles(turns).at(0.5), "ns", who: who)
+    }
+
+    private static func nanoseconds(threads: Int, calls: Int, _ body: @escaping @Sendable (Int) -> Void) -> Double {
+        let clock = SystemClock()
+        let done = DispatchGroup()
+        let began = clock.now
+        for _ in 0..<threads {
+            done.enter()
+            Thread.detachNewThread {
+                for call in 0..<calls { body(call) }
+                done.leave()
+            }
+        }
+        done.wait()
+        return Double(clock.now.duration(since: began).nanoseconds) / Double(calls)
+    }
+
+    // MARK: Exposition
+
+    /// 10,000 series, a tenth of them histograms, while another thread counts.
+    private func scrape() {
+        let registry = MetricsRegistry()
+        var counters: [Observability.Counter] = []
+        for family in 0..<45 {
+            for series in 0..<200 { counters.append(registry.counter("bench_\(family)_total", "Bench", ["path": "/api/\(series)"])) }
+        }
+        for family in 0..<5 {
+            for series in 0..<200 {
+                let histogram = registry.histogram("bench_\(family)_seconds", "Bench", ["path": "/api/\(series)"])
+                for number in 1..<50 { histogram.observe(.microseconds(number * number)) }
+            }
+        }
+        let clock = SystemClock()
+        let counting = Counting(counters[0])
+        for format in PrometheusText.Format.allCases {
+            var bytes = 0
+            let turns = (0..<9).map { _ in
+                let began = clock.now
+                bytes = PrometheusText.render(registry.snapshot, as: format).count
+                return clock.now.duration(since: began).seconds * 1000
+            }
+            let name = format == .prometheus ? "prometheus" : "openmetrics"
+            report.figure("scrape-10000-series", name, Quantiles(turns).at(0.5), "ms")
+            report.figure("scrape-10000-series", "\(name)-bytes", Double(bytes), "B")
+        }
+        // The worst of what the counting thread waited for between two looks at its clock, a thousand increments apart.
+        report.figure("scrape-10000-series", "longest-stall-of-updates", counting.stop() / 1000, "us")
+    }
+}
+
+/// A total in one word, as most libraries have it.
+private final class SharedWord: Sendable {
+    private let word = Atomic<UInt64>(0)
+    func add() { word.wrappingAdd(1, ordering: .relaxed) }
+}
+
+/// A thread that counts until it is stopped, and its longest wait.
+private final class Counting: Sendable {
+    private let isStopped = Atomic<Bool>(false)
+    private let longest = Atomic<Int64>(0)
+    private let done = DispatchSemaphore(value: 0)
+
+    init(_ counter: Observability.Counter) {
+        Thread.detachNewThread { [self] in
+            let clock = SystemClock()
+            var before = clock.now
+            while !isStopped.load(ordering: .relaxed) {
+                for _ in 0..<1000 { counter.increment() }
+                let now = clock.now
+                longest.max(now.nanoseconds - before.nanoseconds, ordering: .relaxed)
+                before = now
+            }
+            done.signal()
+        }
+    }
+
+    /// Nanoseconds.
+    func stop() -> Double {
+        isStopped.store(true, ordering: .relaxed)
+        done.wait()
+        return Double(longest.load(ordering: .relaxed))
+    }
+}
