@@ -47,6 +47,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/apple/swift-service-context", from: "1.3.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
@@ -55,6 +56,7 @@ let package = Package(
         // C
         .target(name: "CChecksum"),
         .target(name: "CThreadSlot"),
+        .target(name: "CLogTail"),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // Floor 0, quiet
         room("Primitives", ["CChecksum", .product(name: "DequeModule", package: collections)]),
@@ -71,8 +73,9 @@ let package = Package(
         room(
             "Observability",
             [
-                "Primitives", "Text", "CThreadSlot", "CZlib",
+                "Primitives", "Text", "CThreadSlot", "CLogTail", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ]),
         room("Storage", ["Primitives", "CChecksum", "Observability"]),
@@ -189,6 +192,7 @@ let package = Package(
             [
                 "Observability", "Primitives", "Text", .product(name: "Logging", package: "swift-log"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
     ]
 )

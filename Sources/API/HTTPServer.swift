@@ -82,10 +82,12 @@ struct RequestObservation: RouterMiddleware {
     private let durations: Histogram
     private let byClass: [Counter]
     private let trustsOnlyLoopback: Bool
+    private let log: LogChannel?
 
     init(info: NodeInfo, trustsOnlyLoopback: Bool) {
         self.info = info
         self.trustsOnlyLoopback = trustsOnlyLoopback
+        log = info.telemetry.channel("http.requests")
         let metrics = info.telemetry.metrics
         durations = metrics.histogram("distric_http_request_duration_seconds", "Time to answer an HTTP request.")
         byClass = (1...5).map { metrics.counter("distric_http_requests_total", "HTTP requests by class of status.", ["class": "\($0)xx"]) }
@@ -107,7 +109,7 @@ struct RequestObservation: RouterMiddleware {
         var response: Response
         do {
             try refuseForeignOrigin(request)
-            response = try await next(request, context)
+            response = try await inScope(of: context.trace) { try await next(request, context) }
         } catch let problem as Problem {
             response = try problem.response(from: request, context: context)
         } catch let error as HTTPError {
@@ -119,11 +121,22 @@ struct RequestObservation: RouterMiddleware {
             response = try problem.response(from: request, context: context)
         }
         if let trace = context.trace { response.headers[.traceparent] = trace.traceparent }
-        durations.observe(info.telemetry.clock.now.duration(since: began), in: context.trace)
+        let took = info.telemetry.clock.now.duration(since: began)
+        durations.observe(took, in: context.trace)
+        log?.log(
+            .debug, "request", .text("method", request.method.rawValue), .text("path", request.uri.path),
+            .int("status", response.status.code),
+            .milliseconds("ms", took))
         byClass[max(1, min(5, response.status.code / 100)) - 1].increment()
         info.telemetry.spans.end(
             span, error: response.status.code >= 500 ? response.status.reasonPhrase : nil, ["status": Value(response.status.code)])
         return response
+    }
+
+    /// Log lines of the work name its trace.
+    private func inScope<T>(of trace: TraceContext?, _ work: () async throws -> T) async rethrows -> T {
+        guard let trace else { return try await work() }
+        return try await trace.scope(work)
     }
 
     /// A node on loopback without keys trusts its machine, not the pages that a browser on it shows: neither those of another origin, nor

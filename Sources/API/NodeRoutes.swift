@@ -25,6 +25,9 @@ struct NodeRoutes: Sendable {
         router.get("raft/status") { request, _ in try info.object(request) { pulse.raftValue } }
         router.get("metrics/recent") { request, _ in try recentMetrics(request) }
         router.get("logs") { request, _ in try logs(request) }
+        let levels = LogLevelRoutes(info: info)
+        router.get("logs/levels") { _, _ in levels.list() }
+        router.post("logs/levels") { request, context in try await levels.change(request, context) }
         router.get("sd") { request, _ in serviceDiscovery(request) }
         router.get("config") { _, _ in Response.json(info.settings) }
         router.get("events") { request, _ in try events(request) }

@@ -12,6 +12,7 @@ enum RouteTable {
         ("/api/v1/runs/*:retry", ["POST"]),
         ("/api/v1/messages/*/why", ["GET"]), ("/api/v1/tasks/*/why", ["GET"]), ("/api/v1/rules:stats", ["GET"]),
         ("/api/v1/gossip/members", ["GET"]), ("/api/v1/metrics/recent", ["GET"]), ("/api/v1/logs", ["GET"]),
+        ("/api/v1/logs/levels", ["GET", "POST"]), ("/api/v1/sd", ["GET"]),
         ("/api/v1/runs/*", ["GET"]),
         ("/api/v1/tasks", ["GET"]), ("/api/v1/tasks/*:resolve", ["POST"]), ("/api/v1/tasks/*", ["GET"]),
         ("/api/v1/tasks/*/attempts/*/log", ["GET"]),

@@ -1,6 +1,8 @@
 import ArgumentParser
 import CoreMetrics
 import Foundation
+import Glibc
+import Logging
 import Observability
 import Primitives
 import Synchronization
@@ -8,13 +10,13 @@ import Synchronization
 /// `distric-bench observability`: what it costs to count, time, log and trace, and to tell of it.
 struct ObservabilitySuite: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "observability", abstract: "Counters, histograms, /metrics.",
-        discussion: "Cases: metrics, scrape. Without --case all of them. Each figure is the median of five turns.")
+        commandName: "observability", abstract: "Counters, histograms, /metrics, log lines.",
+        discussion: "Cases: metrics, scrape, logs. Without --case all of them. Each figure is the median of five turns.")
     @Option(name: .customLong("case"), help: "Only this case.") var only: String?
     @Flag(name: .long, help: "A JSON object a line.") var json = false
 
-    private var report: Report { Report(suite: "observability", json: json) }
-    private static let cases = ["metrics", "scrape"]
+    fileprivate var report: Report { Report(suite: "observability", json: json) }
+    private static let cases = ["metrics", "scrape", "logs"]
 
     @concurrent
     func run() async throws {
@@ -22,6 +24,7 @@ struct ObservabilitySuite: AsyncParsableCommand {
             switch name {
             case "metrics": metrics()
             case "scrape": scrape()
+            case "logs": try logs()
             default: throw ValidationError("no case '\(name)': \(Self.cases.joined(separator: ", "))")
             }
         }
@@ -58,7 +61,7 @@ struct ObservabilitySuite: AsyncParsableCommand {
         report.figure(test, metric, Quantiles(turns).at(0.5), "ns", who: who)
     }
 
-    private static func nanoseconds(threads: Int, calls: Int, _ body: @escaping @Sendable (Int) -> Void) -> Double {
+    fileprivate static func nanoseconds(threads: Int, calls: Int, _ body: @escaping @Sendable (Int) -> Void) -> Double {
         let clock = SystemClock()
         let done = DispatchGroup()
         let began = clock.now
@@ -103,6 +106,58 @@ struct ObservabilitySuite: AsyncParsableCommand {
         }
         // The worst of what the counting thread waited for between two looks at its clock, a thousand increments apart.
         report.figure("scrape-10000-series", "longest-stall-of-updates", counting.stop() / 1000, "us")
+    }
+}
+
+// MARK: Logs
+
+extension ObservabilitySuite {
+    /// Lines a second into a file, from the first call until the last line is written.
+    private func logs() throws {
+        let count = 1_000_000
+        for mode in LogSink.Mode.allCases {
+            for threads in [1, 2] {
+                let test = "\(mode.rawValue)-\(threads)-thread\(threads == 1 ? "" : "s")"
+                try lines(test, "swift-log-3-escaped-values", mode, threads, count) { logger, _, number in
+                    logger.info(
+                        "request answered", metadata: ["path": "/api/v1/\"messages\"", "note": "first\nsecond", "number": "\(number)"])
+                }
+                try lines(test, "typed-fields", mode, threads, count) { _, channel, number in
+                    channel.log(
+                        .info, "request answered", .text("path", "/api/v1/\"messages\""), .int("status", 202), .int("number", number))
+                }
+            }
+        }
+    }
+
+    private func lines(
+        _ test: String, _ metric: String, _ mode: LogSink.Mode, _ threads: Int, _ count: Int,
+        _ body: @escaping @Sendable (Logger, LogChannel, Int) -> Void
+    ) throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "distric-bench-\(UUID().uuidString).log").path(
+            percentEncoded: false)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let clock = SystemClock()
+        var (rates, lost): ([Double], UInt64) = ([], 0)
+        for _ in 0..<3 {
+            let ring = LogRing()
+            let rotation = LogFile.Rotation(bytes: .max, age: .seconds(86_400), kept: 0)
+            let sink = LogSink(file: try LogFile(path: path, rotation: rotation, clock: clock), queue: mode == .async ? ring : nil)
+            let channel = LogChannel(
+                label: "bench", level: LogLevels(standard: .info).cell(for: "bench"), sink: sink, clock: clock, ring: ring)
+            let logger = Logger(label: "bench") { _ in JSONLogHandler(channel: channel) }
+            let began = clock.now
+            _ = Self.nanoseconds(threads: threads, calls: count / threads) { body(logger, channel, $0) }
+            let called = clock.now.duration(since: began).seconds
+            sink.flush(seconds: 30)
+            let dropped = ring.dropped.reduce(0) { $0 + $1.counter.count }
+            lost = max(lost, dropped)
+            rates.append(Double(count) / (dropped == 0 ? clock.now.duration(since: began).seconds : called))
+            sink.close()
+            truncate(path, 0)
+        }
+        report.figure(test, metric, Quantiles(rates).at(0.5), "lines/s")
+        report.figure(test, metric + "-dropped", Double(lost), "lines")
     }
 }
 

@@ -20,6 +20,7 @@ public final class Node: Sendable {
     private let settings: Settings
     private let folder: DataFolder
     private let telemetry: Telemetry
+    private let sink: LogSink
     private let coordinator: CoordinatorNode
     private let worker: TaskRunner?
     private let host: String
@@ -46,7 +47,7 @@ public final class Node: Sendable {
                 disk: disk
             ) { UUIDv7(at: clock.wall, using: &generator) }
         }
-        telemetry = try Self.telemetry(settings, folder, disk, clock, logDescriptor)
+        (telemetry, sink) = try Self.telemetry(settings, folder, disk, clock, logDescriptor)
         logger = telemetry.logger("node")
         startedAt = clock.wall
         coordinator = try Self.coordinator(settings, folder, disk, telemetry)
@@ -93,7 +94,7 @@ public final class Node: Sendable {
         telemetry.health.set("http", .down, reason: "not listening yet")
         let serving = HTTPService(node: self, ready: ready)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
-            .init(service: HealthWatch(telemetry: telemetry, coordinator: coordinator, path: folder.path)),
+            .init(service: HealthWatch(telemetry: telemetry, coordinator: coordinator, path: folder.path, sink: sink)),
             .init(service: Sampling(telemetry: telemetry, coordinator: coordinator)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
@@ -123,6 +124,7 @@ public final class Node: Sendable {
         telemetry.events.emit("node.stopped", subject: id, "node \(id) stops")
         coordinator.stop()
         logger.info("stopped")
+        sink.flush()
     }
 
     private func announceRecovery() {
@@ -225,24 +227,51 @@ extension Node {
 
     private static func telemetry(
         _ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ clock: SystemClock, _ logDescriptor: Int32
-    ) throws(DistriCError) -> Telemetry {
+    ) throws(DistriCError) -> (Telemetry, LogSink) {
         let node = folder.identity.node
-        let sink = LogSink(descriptor: logDescriptor)
         let logs = LogRing(first: LogRing.first(at: clock.wall))
-        let level = Logger.Level(rawValue: settings.text("log.level")) ?? .info
+        let sink = try logSink(settings, logs, clock, logDescriptor)
         let first = try storage { () throws(StorageError) in try EventNumbers.reserve(disk, folder.path + "/event-numbers") }
         let metrics = MetricsRegistry(clock: clock)
         let telemetry = Telemetry(
             node: node, clock: clock, metrics: metrics,
             spans: SpanStore(
                 node: node, clock: clock, seed: .random(in: 0...UInt64.max), tracesPerSecond: settings.whole("tracing.traces_per_second")),
-            events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock, metrics: metrics),
-            logs: logs,
-            makeLogger: { label in
-                Logger(label: label) { JSONLogHandler(label: $0, level: level, sink: sink, clock: clock, ring: logs) }
-            })
+            events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock, metrics: metrics), logs: logs,
+            levels: try logLevels(settings), sink: sink)
         NodeMetrics.register(telemetry, version: version, sink: sink)
-        return telemetry
+        return (telemetry, sink)
+    }
+
+    private static func logLevels(_ settings: Settings) throws(DistriCError) -> LogLevels {
+        var rules: [String: Logger.Level] = [:]
+        for (label, text) in settings.table("log.levels") {
+            guard let level = Logger.Level(rawValue: text) else {
+                throw DistriCError(
+                    .badConfiguration,
+                    "log.levels: '\(label) = \(text)': a level is one of trace, debug, info, notice, warning, error, critical")
+            }
+            rules[label] = level
+        }
+        return LogLevels(standard: Logger.Level(rawValue: settings.text("log.level")) ?? .info, rules: rules)
+    }
+
+    private static func logSink(
+        _ settings: Settings, _ logs: LogRing, _ clock: SystemClock, _ descriptor: Int32
+    ) throws(DistriCError) -> LogSink {
+        let queue = settings.text("log.mode") == "sync" ? nil : logs
+        let path = settings.text("log.file")
+        guard !path.isEmpty else {
+            let isJournal = LogSink.isJournal(ProcessInfo.processInfo.environment, descriptor: descriptor)
+            return LogSink(file: LogFile(descriptor: descriptor), queue: queue, hasPriorities: isJournal)
+        }
+        let rotation = LogFile.Rotation(
+            bytes: settings.bytes("log.rotate_bytes"), age: settings.duration("log.rotate_age"), kept: settings.whole("log.keep"))
+        do throws(LogFile.Failure) {
+            return LogSink(file: try LogFile(path: path, rotation: rotation, clock: clock), queue: queue)
+        } catch {
+            throw DistriCError(.cannotWrite, "log.file: cannot append to \(error.path): \(error.reason)")
+        }
     }
 
     private static func coordinator(_ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ telemetry: Telemetry)
@@ -334,16 +363,40 @@ private struct Sampling: Service {
     }
 }
 
+/// Whether log lines went lost since somebody last looked.
+private struct LostLines {
+    private var failed: UInt64 = 0
+    private var dropped: UInt64 = 0
+
+    mutating func look(_ telemetry: Telemetry, _ sink: LogSink) {
+        let (failedNow, droppedNow) = (sink.failed.count, telemetry.logs.dropped.reduce(0) { $0 + $1.counter.count })
+        defer { (failed, dropped) = (failedNow, droppedNow) }
+        if failedNow > failed {
+            telemetry.health.set(
+                "log", .degraded, reason: "\(failedNow - failed) lines could not be written: is the disk under the log full?")
+        } else if droppedNow > dropped {
+            telemetry.health.set("log", .degraded, reason: "\(droppedNow - dropped) lines came faster than the log could be written")
+        } else {
+            telemetry.health.set("log", .up)
+        }
+    }
+}
+
 /// Looks after what fails slowly: the disk's free space, the log's thread.
 private struct HealthWatch: Service {
     let telemetry: Telemetry
     let coordinator: CoordinatorNode
     let path: String
+    let sink: LogSink
 
     @concurrent
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            repeat { look() } while (try? await Task.sleep(for: .seconds(2))) != nil
+            var lost = LostLines()
+            repeat {
+                look()
+                lost.look(telemetry, sink)
+            } while (try? await Task.sleep(for: .seconds(2))) != nil
         }
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Logging
 import Observability
 import Synchronization
 
@@ -12,6 +13,15 @@ enum NodeMetrics {
         registerRuntime(metrics)
         metrics.computed(.counter, "distric_log_lines_total", "Log lines written.") { Double(sink.written.count) }
         metrics.computed(.counter, "distric_log_lines_failed_total", "Log lines that could not be written.") { Double(sink.failed.count) }
+        let logs = telemetry.logs
+        for (level, counter) in logs.dropped {
+            metrics.computed(
+                .counter, "distric_log_lines_dropped_total", "Log lines that came faster than they could be written.",
+                ["level": level.rawValue]
+            ) { Double(counter.count) }
+        }
+        metrics.computed(.gauge, "distric_log_queue_lines", "Log lines that wait to be written.") { Double(logs.queued) }
+        metrics.computed(.gauge, "distric_log_ring_bytes", "Bytes of the newest log lines, kept for consoles.") { Double(logs.bytes) }
         let (events, spans) = (telemetry.events, telemetry.spans)
         metrics.computed(.counter, "distric_events_dropped_total", "Events that a slow follower missed.") { Double(events.dropped.count) }
         metrics.computed(.counter, "distric_spans_recorded_total", "Spans recorded.") { Double(spans.recorded.count) }

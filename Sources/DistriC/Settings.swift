@@ -77,6 +77,16 @@ package struct Settings: Sendable {
         Setting(
             key: "log.level", kind: .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: "info",
             help: "least level that is logged"),
+        Setting(
+            key: "log.levels", kind: .table, standard: .map(Fields()), help: "levels of labels, and those under them: raft = \"debug\""),
+        Setting(
+            key: "log.mode", kind: .choice(["async", "sync"]), standard: "async",
+            help: "who writes: a thread of its own (what it cannot keep up with drops the oldest, counted), or whoever logs"),
+        Setting(key: "log.file", kind: .text, standard: "", help: "file for log lines; empty: stderr"),
+        Setting(
+            key: "log.rotate_bytes", kind: .bytes(4096...1 << 40), standard: "64MiB", help: "size from which log.file is put aside"),
+        Setting(key: "log.rotate_age", kind: .duration, standard: "1d", help: "age from which log.file is put aside"),
+        Setting(key: "log.keep", kind: .whole(0...1000), standard: 7, help: "log files put aside that are kept"),
         Setting(key: "tracing.traces_per_second", kind: .whole(0...1_000_000), standard: 100, help: "new traces recorded each second"),
         Setting(key: "workflows.env", kind: .table, standard: .map(Fields()), help: "values for env.<NAME> in workflows"),
     ]

@@ -1,47 +1,24 @@
-import Glibc
 package import Logging
 package import Primitives
-import Synchronization
-import Text
 
-/// Where log lines go: a file descriptor, one whole line a write, so that lines of several threads never mix.
-package final class LogSink: Sendable {
-    private let descriptor: Int32
-    private let lock = Mutex<Void>(())
-    package let written = Counter()
-    package let failed = Counter()
-
-    package init(descriptor: Int32 = 2) { self.descriptor = descriptor }
-
-    func write(_ line: [UInt8]) {
-        lock.withLock { _ in
-            var rest = line[...]
-            while !rest.isEmpty {
-                let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return failed.increment() }
-                rest = rest.dropFirst(count)
-            }
-            written.increment()
-        }
-    }
-}
-
-/// One JSON object a line: time, level, label, message, then metadata. Valid whatever the text holds.
+/// What swift-log calls: one JSON object a line, valid whatever the text holds.
 package struct JSONLogHandler: LogHandler {
-    package var logLevel: Logger.Level
     package var metadata: Logger.Metadata = [:]
-    private let label: String
-    private let sink: LogSink
-    private let clock: any NodeClock
-    private let ring: LogRing?
+    package var metadataProvider: Logger.MetadataProvider?
+    private let channel: LogChannel
+    /// Of this logger alone; else the label's, which changes while the node runs.
+    private var ownLevel: Logger.Level?
 
+    package init(channel: LogChannel) { self.channel = channel }
+
+    /// For a logger whose level nobody else changes.
     package init(label: String, level: Logger.Level, sink: LogSink, clock: any NodeClock, ring: LogRing? = nil) {
-        self.label = label
-        self.sink = sink
-        self.clock = clock
-        self.ring = ring
-        logLevel = level
+        self.init(channel: LogChannel(label: label, level: LogLevels.Cell(level), sink: sink, clock: clock, ring: ring))
+    }
+
+    package var logLevel: Logger.Level {
+        get { ownLevel ?? channel.least }
+        set { ownLevel = newValue }
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -50,54 +27,67 @@ package struct JSONLogHandler: LogHandler {
     }
 
     package func log(event: LogEvent) {
-        var writer = JSONWriter(reserving: 256)
-        writer.raw("{\"time\":")
-        writer.write(clock.wall.rfc3339)
-        writer.raw(",\"level\":")
-        writer.write(event.level.rawValue)
-        writer.raw(",\"label\":")
-        writer.write(label)
-        writer.raw(",\"message\":")
-        writer.write(event.message.description)
-        if let error = event.error {
-            writer.raw(",\"error\":")
-            writer.write("\(error)")
+        channel.line(event.level) { line in
+            line.write(event.message.description)
+            if let error = event.error {
+                line.raw(",\"error\":")
+                line.write("\(error)")
+            }
+            LogChannel.writeTrace(&line)
+            writeFacts(event, &line)
         }
-        let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        var used: Set = event.error == nil ? ["time", "level", "label", "message"] : ["time", "level", "label", "message", "error"]
-        for (key, value) in all.sorted(by: { $0.key < $1.key }) {
-            var name = key
-            while !used.insert(name).inserted { name += "_" }
-            writer.raw(",")
-            writer.write(name)
-            writer.raw(":")
-            write(value, &writer)
-        }
-        writer.raw("}\n")
-        sink.write(writer.bytes)
-        ring?.append(level: event.level, label: label, line: Array(writer.bytes.dropLast()))
     }
 
-    private func write(_ value: Logger.Metadata.Value, _ writer: inout JSONWriter) {
+    // MARK: Metadata
+
+    private func writeFacts(_ event: LogEvent, _ line: inout LineBuffer) {
+        let provided = metadataProvider?.get()
+        let given = event.metadata ?? [:]
+        guard !(given.isEmpty && metadata.isEmpty && provided?.isEmpty ?? true) else { return }
+        // What is nearest to the statement counts.
+        var facts = given.isEmpty ? metadata : given
+        if !given.isEmpty, !metadata.isEmpty { facts.merge(metadata) { own, _ in own } }
+        if let provided { facts.merge(provided) { own, _ in own } }
+        for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
+            line.raw(UInt8(ascii: ","))
+            line.write(unique(key, among: facts, hasError: event.error != nil))
+            line.raw(UInt8(ascii: ":"))
+            Self.write(value, &line)
+        }
+    }
+
+    /// A key that is the line's own gets as many low lines as it takes.
+    private func unique(_ key: String, among facts: Logger.Metadata, hasError: Bool) -> String {
+        switch key {
+        case "time", "level", "label", "message", "trace_id", "span_id": break
+        case "error" where hasError: break
+        default: return key
+        }
+        var name = key + "_"
+        while facts[name] != nil { name += "_" }
+        return name
+    }
+
+    private static func write(_ value: Logger.Metadata.Value, _ line: inout LineBuffer) {
         switch value {
-        case .string(let text): writer.write(text)
-        case .stringConvertible(let item): writer.write(item.description)
+        case .string(let text): line.write(text)
+        case .stringConvertible(let item): line.write(item.description)
         case .array(let items):
-            writer.raw("[")
+            line.raw(UInt8(ascii: "["))
             for (position, item) in items.enumerated() {
-                if position > 0 { writer.raw(",") }
-                write(item, &writer)
+                if position > 0 { line.raw(UInt8(ascii: ",")) }
+                write(item, &line)
             }
-            writer.raw("]")
+            line.raw(UInt8(ascii: "]"))
         case .dictionary(let members):
-            writer.raw("{")
+            line.raw(UInt8(ascii: "{"))
             for (position, member) in members.sorted(by: { $0.key < $1.key }).enumerated() {
-                if position > 0 { writer.raw(",") }
-                writer.write(member.key)
-                writer.raw(":")
-                write(member.value, &writer)
+                if position > 0 { line.raw(UInt8(ascii: ",")) }
+                line.write(member.key)
+                line.raw(UInt8(ascii: ":"))
+                write(member.value, &line)
             }
-            writer.raw("}")
+            line.raw(UInt8(ascii: "}"))
         }
     }
 }

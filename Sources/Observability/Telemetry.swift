@@ -11,11 +11,13 @@ package struct Telemetry: Sendable {
     package let health: HealthRegistry
     package let logs: LogRing
     package let history: MetricsHistory
-    private let makeLogger: @Sendable (String) -> Logger
+    /// The least level that is logged, by label.
+    package let levels: LogLevels
+    private let sink: LogSink?
 
     package init(
         node: NodeID, clock: any NodeClock, metrics: MetricsRegistry, spans: SpanStore, events: EventRing, health: HealthRegistry,
-        logs: LogRing = LogRing(), makeLogger: @escaping @Sendable (String) -> Logger
+        logs: LogRing = LogRing(), levels: LogLevels = LogLevels(standard: .info), sink: LogSink? = nil
     ) {
         self.node = node
         self.clock = clock
@@ -24,23 +26,31 @@ package struct Telemetry: Sendable {
         self.events = events
         self.health = health
         self.logs = logs
+        self.levels = levels
         history = MetricsHistory(registry: metrics)
-        self.makeLogger = makeLogger
+        self.sink = sink
     }
 
-    package func logger(_ label: String) -> Logger { makeLogger(label) }
+    package func logger(_ label: String) -> Logger {
+        guard let channel = channel(label) else { return Logger(label: label) { _ in SwiftLogNoOpLogHandler() } }
+        return Logger(label: label) { _ in JSONLogHandler(channel: channel) }
+    }
+
+    /// For events that come so often that a dictionary each would tell; nil where nothing is logged.
+    package func channel(_ label: String) -> LogChannel? {
+        sink.map { LogChannel(label: label, level: levels.cell(for: label), sink: $0, clock: clock, ring: logs) }
+    }
 
     /// A warning, for rooms that otherwise have no need of a logger.
     package func warn(_ label: String, _ text: String, _ facts: KeyValuePairs<String, String> = [:]) {
         let metadata = facts.map { ($0.key, Logger.MetadataValue.string($0.value)) }
-        makeLogger(label).warning("\(text)", metadata: Logger.Metadata(metadata) { $1 })
+        logger(label).warning("\(text)", metadata: Logger.Metadata(metadata) { $1 })
     }
 
     /// A telemetry that keeps its metrics and events and writes no log: for tests and tools.
     package static func quiet(node: NodeID, clock: any NodeClock = SystemClock()) -> Telemetry {
         Telemetry(
             node: node, clock: clock, metrics: MetricsRegistry(), spans: SpanStore(node: node, clock: clock, seed: 1, tracesPerSecond: 100),
-            events: EventRing(node: node, clock: clock, first: 1), health: HealthRegistry(clock: clock),
-            makeLogger: { Logger(label: $0) { _ in SwiftLogNoOpLogHandler() } })
+            events: EventRing(node: node, clock: clock, first: 1), health: HealthRegistry(clock: clock))
     }
 }

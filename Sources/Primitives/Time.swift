@@ -61,6 +61,37 @@ extension Duration {
 extension ClusterTime {
     /// RFC 3339 in UTC with milliseconds: `2026-11-23T14:32:07.012Z`.
     package var rfc3339: String {
+        guard milliseconds < Self.year10000 else { return longRFC3339 }
+        return String(unsafeUninitializedCapacity: 24) { buffer in
+            if let base = buffer.baseAddress { writeRFC3339(to: base) }
+            return 24
+        }
+    }
+
+    private static let year10000: UInt64 = 253_402_300_800_000
+
+    /// The 24 bytes of `rfc3339`, for years of four digits; of later ones the last four.
+    package func writeRFC3339(to bytes: UnsafeMutablePointer<UInt8>) {
+        func put(_ number: Int, _ digits: Int, at place: Int, then mark: StaticString) {
+            var rest = number
+            for digit in stride(from: place + digits - 1, through: place, by: -1) {
+                bytes[digit] = UInt8(truncatingIfNeeded: rest % 10) + 0x30
+                rest /= 10
+            }
+            bytes[place + digits] = mark.utf8Start.pointee
+        }
+        let rest = Int(milliseconds % 86_400_000)
+        let (year, month, day) = civil(daysSince1970: Int64(milliseconds / 86_400_000))
+        put(year, 4, at: 0, then: "-")
+        put(month, 2, at: 5, then: "-")
+        put(day, 2, at: 8, then: "T")
+        put(rest / 3_600_000, 2, at: 11, then: ":")
+        put(rest / 60_000 % 60, 2, at: 14, then: ":")
+        put(rest / 1000 % 60, 2, at: 17, then: ".")
+        put(rest % 1000, 3, at: 20, then: "Z")
+    }
+
+    private var longRFC3339: String {
         let days = Int64(milliseconds / 86_400_000)
         let rest = Int(milliseconds % 86_400_000)
         let (year, month, day) = civil(daysSince1970: days)

@@ -9,7 +9,9 @@ let allowedImports: [String: Set<String>] = [
     "Rules": ["Primitives", "Text", "CEL"],
     "Workflows": ["Primitives", "Text", "CEL"],
     "Definitions": ["Primitives", "Text", "Yams", "TOMLKit"],
-    "Observability": ["Primitives", "Text", "CThreadSlot", "CZlib", "Logging", "CoreMetrics", "Tracing"] + system,
+    "Observability": [
+        "Primitives", "Text", "CThreadSlot", "CLogTail", "CZlib", "Logging", "CoreMetrics", "ServiceContextModule", "Tracing",
+    ] + system,
     "Storage": ["Primitives", "CChecksum", "Observability"] + system,
     "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "NIOCore"] + system,
     "Coordinator": [

@@ -9,10 +9,10 @@ import Text
 
 /// One JSON object a line, valid whatever the text holds (JSONLogHandler.swift).
 struct JSONLogHandlerTests {
-    private let file: LogFile
+    private let file: WrittenFile
     private let clock = TestClock()
 
-    init() throws { file = try LogFile() }
+    init() throws { file = try WrittenFile() }
 
     private func makeHandler(_ label: String = "test", metadata: Logger.Metadata = [:]) -> JSONLogHandler {
         var handler = JSONLogHandler(label: label, level: .trace, sink: file.sink, clock: clock)
@@ -153,7 +153,7 @@ struct JSONLogHandlerTests {
 }
 
 /// A file that log lines go to; it goes with the test.
-private final class LogFile: Sendable {
+private final class WrittenFile: Sendable {
     let sink: LogSink
     private let path: String
     private let descriptor: Int32

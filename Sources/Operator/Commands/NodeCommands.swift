@@ -137,43 +137,6 @@ package struct Gossip: AsyncParsableCommand {
     }
 }
 
-/// `distric logs`.
-package struct Logs: AsyncParsableCommand {
-    package static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "The node's own log lines, as it keeps them.",
-        discussion: "  distric logs --level warning\n  distric logs -f --filter 'label:raft !snapshot'")
-    @OptionGroup var common: CommonOptions
-    @OptionGroup var list: ListOptions
-    @Flag(name: [.customShort("f"), .long], help: "Go on as lines come, until interrupted.") var follow = false
-    @Option(name: .long, help: "The least level: trace, debug, info, notice, warning, error or critical.") var level: String?
-    @Option(name: .long, help: "Only lines that match, as in the console: words, /regex/, !not, label:raft.") var filter: String?
-    package init() {}
-
-    private static let columns = [
-        Column("TIME", "time"), Column("LEVEL", "level"), Column("LABEL", "label"), Column("MESSAGE") { TableScreen.message($0) },
-    ]
-
-    @concurrent
-    package func run() async throws {
-        let query: [(String, String?)] = [("limit", String(list.limit)), ("level", level), ("filter", filter)]
-        guard follow else {
-            let answer = try await common.client.get("/api/v1/logs", query)
-            return common.print(
-                answer["items"]?.list ?? [], Self.columns, name: "seq", empty: "no line\(filter == nil ? " yet" : " matches")")
-        }
-        try await common.client.stream("/api/v1/logs", query + [("watch", "true")], beats: true) { line in
-            guard line.hasPrefix("data: "), let value = try? JSONScanner.parse(line.dropFirst(6).utf8) else { return }
-            for item in value["items"]?.list ?? [] {
-                Session.current.out(
-                    common.output == .json || common.output == .jsonl
-                        ? JSONWriter.text(item) + "\n"
-                        : Self.columns.map { PlainText.oneLine($0.text(item)) }.joined(separator: "  ") + "\n")
-            }
-            if let missed = value["missed"]?.int, missed > 0 { Session.current.note("(\(missed) lines came too fast and are not shown)\n") }
-        }
-    }
-}
-
 /// `distric traces`.
 package struct Traces: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
@@ -210,23 +173,6 @@ package struct Traces: AsyncParsableCommand {
             ]
             common.print(answer["spans"]?.list ?? [], columns, name: "spanId", empty: "no span")
         }
-    }
-}
-
-/// `distric metrics`.
-package struct Metrics: AsyncParsableCommand {
-    package static let configuration = CommandConfiguration(
-        commandName: "metrics", abstract: "The node's metrics in Prometheus text; with a word, only those whose name holds it.")
-    @Argument(help: "Part of a metric's name.") var word: String?
-    @OptionGroup var common: CommonOptions
-    package init() {}
-
-    @concurrent
-    package func run() async throws {
-        let client = try common.client
-        let answer = try client.checked(try await client.send("GET", "/metrics"))
-        let lines = String(decoding: answer.bytes, as: UTF8.self).split(separator: "\n")
-        for line in lines where word.map({ line.contains($0) }) ?? true { Session.current.out("\(line)\n") }
     }
 }
 
