@@ -73,7 +73,7 @@ let package = Package(
         room(
             "Observability",
             [
-                "Primitives", "Text", "CThreadSlot", "CLogTail", "CZlib",
+                "Primitives", "Text", "CThreadSlot", "CLogTail", "CZlib", .product(name: "DequeModule", package: collections),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),

@@ -104,7 +104,7 @@ struct RequestObservation: RouterMiddleware {
         let incoming =
             isWork
             ? info.telemetry.spans.context(traceparent: request.headers[.traceparent], tracestate: request.headers[.tracestate]) : nil
-        let span = isWork ? info.telemetry.spans.begin("\(request.method) \(request.uri.path)", in: incoming) : nil
+        let span = isWork ? info.telemetry.spans.begin("\(request.method) \(request.uri.path)", service: "api", in: incoming) : nil
         context.trace = span?.context ?? incoming
         var response: Response
         do {

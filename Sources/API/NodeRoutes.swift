@@ -33,9 +33,9 @@ struct NodeRoutes: Sendable {
         router.get("events") { request, _ in try events(request) }
         router.get("traces") { request, _ in
             let limit = try request.limit(default: try Window(request) == nil ? 50 : 1000)
-            return try info.rows(request, ["traceId", "name", "start", "durationMs", "error", "spans", "node"], id: "traceId") {
-                info.telemetry.spans.latestTraces(limit)
-            }
+            let query = try traceQuery(request)
+            let columns = ["traceId", "name", "service", "start", "durationMs", "error", "spans", "node"]
+            return try info.rows(request, columns, id: "traceId") { info.telemetry.spans.latestTraces(limit, query) }
         }
         router.get("traces/{id}") { request, context in
             let id = try context.parameter("id")
@@ -81,6 +81,20 @@ struct NodeRoutes: Sendable {
                     ],
                 ]
             ]))
+    }
+
+    private func traceQuery(_ request: Request) throws -> SpanStore.Query {
+        let parameters = request.uri.queryParameters
+        let least = try parameters["min"].map { text in
+            guard let duration = Duration(text: String(text)) else {
+                throw Problem.badRequest("invalid_duration", "min is a duration such as 50ms, not '\(text.prefix(40))'")
+            }
+            return duration
+        }
+        let wantsFailed = parameters["failed"].map(String.init) ?? "false"
+        guard let hasFailed = Bool(wantsFailed) else { throw Problem.badRequest("invalid_flag", "failed is true or false") }
+        return SpanStore.Query(
+            name: parameters["name"].map(String.init), service: parameters["service"].map(String.init), least: least, hasFailed: hasFailed)
     }
 
     private func trace(_ id: String) throws -> Value {

@@ -361,10 +361,10 @@ package final class CoordinatorLoop: ReportSink {
     }
 
     private func recordSpan(of run: WorkflowRun) {
-        guard let trace = run.trace, trace.isSampled, let own = run.spanContext else { return }
-        telemetry.spans.record(
+        guard let trace = run.trace, let own = run.spanContext else { return }
+        telemetry.spans.finish(
             Span(
-                context: own, parent: trace.span, name: "run \(run.workflow)", node: telemetry.node,
+                context: own, parent: trace.span, name: "run \(run.workflow)", service: "coordinator", node: telemetry.node,
                 start: run.createdAt, duration: (run.endedAt ?? run.createdAt).duration(since: run.createdAt),
                 error: run.state == .succeeded ? nil : run.error?.message ?? run.state.rawValue,
                 attributes: Fields([.init("run", .string(run.id.description)), .init("state", .string(run.state.rawValue))])))

@@ -69,7 +69,8 @@ package final class Intake: Sendable {
     }
 
     private func begin(_ message: Message) -> OpenSpan? {
-        telemetry.spans.begin("message \(message.type)", in: telemetry.spans.context(traceparent: nil, tracestate: nil))
+        telemetry.spans.begin(
+            "message \(message.type)", service: "coordinator", in: telemetry.spans.context(traceparent: nil, tracestate: nil))
     }
 
     /// Matches and proposes; returns the messages whose catalog changed meanwhile.
@@ -90,7 +91,7 @@ package final class Intake: Sendable {
                     message: messages[place], catalogVersion: catalog.version, matched: matches.map(\.name),
                     runs: runs(of: messages[place], matches, catalog, traces[place])))
         }
-        let spans = places.map { telemetry.spans.begin("raft.propose", in: traces[$0]) }
+        let spans = places.map { telemetry.spans.begin("raft.propose", service: "coordinator", in: traces[$0]) }
         let answers = await loop.ask(submissions.map { .submit($0) })
         for span in spans { telemetry.spans.end(span) }
         var again: [Int] = []
@@ -108,7 +109,7 @@ package final class Intake: Sendable {
     }
 
     private func match(_ message: Message, _ catalog: Catalog, _ trace: TraceContext?) -> [RuleCatalog.Match] {
-        let span = telemetry.spans.begin("rules.match", in: trace)
+        let span = telemetry.spans.begin("rules.match", service: "coordinator", in: trace)
         let began = telemetry.clock.now
         let matches = match(message, catalog)
         metrics.evaluation.observe(telemetry.clock.now.duration(since: began))

@@ -236,11 +236,22 @@ extension Node {
         let telemetry = Telemetry(
             node: node, clock: clock, metrics: metrics,
             spans: SpanStore(
-                node: node, clock: clock, seed: .random(in: 0...UInt64.max), tracesPerSecond: settings.whole("tracing.traces_per_second")),
+                node: node, clock: clock, seed: .random(in: 0...UInt64.max), sampling: try sampling(settings)),
             events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock, metrics: metrics), logs: logs,
             levels: try logLevels(settings), sink: sink)
         NodeMetrics.register(telemetry, version: version, sink: sink)
         return (telemetry, sink)
+    }
+
+    private static func sampling(_ settings: Settings) throws(DistriCError) -> SpanStore.Sampling {
+        let text = settings.text("tracing.ratio")
+        guard let ratio = Double(text), (0...1).contains(ratio) else {
+            throw DistriCError(.badConfiguration, "tracing.ratio = '\(text)': expected a number from 0 to 1")
+        }
+        let slow = settings.duration("tracing.keep_slow")
+        return SpanStore.Sampling(
+            ratio: ratio, tracesPerSecond: settings.whole("tracing.traces_per_second"), keepsErrors: settings.flag("tracing.keep_errors"),
+            slow: slow > .zero ? slow : nil)
     }
 
     private static func logLevels(_ settings: Settings) throws(DistriCError) -> LogLevels {

@@ -25,6 +25,16 @@ enum NodeMetrics {
         let (events, spans) = (telemetry.events, telemetry.spans)
         metrics.computed(.counter, "distric_events_dropped_total", "Events that a slow follower missed.") { Double(events.dropped.count) }
         metrics.computed(.counter, "distric_spans_recorded_total", "Spans recorded.") { Double(spans.recorded.count) }
+        metrics.computed(.counter, "distric_spans_unsampled_total", "Spans of traces that are not recorded.") {
+            Double(spans.unsampled.count)
+        }
+        metrics.computed(
+            .counter, "distric_spans_tail_kept_total", "Of those, spans kept since they failed, took long, or came after one that did."
+        ) {
+            Double(spans.tailKept.count)
+        }
+        metrics.computed(.counter, "distric_spans_limited_total", "Spans that were cut to their limits.") { Double(spans.limited.count) }
+        metrics.computed(.gauge, "distric_spans_held", "Recent spans kept for console and shell.") { Double(spans.heldCount) }
         metrics.computed(.gauge, "distric_metrics_series", "Series in the registry.") { [weak metrics] in Double(metrics?.seriesCount ?? 0)
         }
         metrics.computed(.counter, "distric_metrics_overflow_total", "Label values that went to the series 'other'.") { [weak metrics] in

@@ -88,6 +88,11 @@ package struct Settings: Sendable {
         Setting(key: "log.rotate_age", kind: .duration, standard: "1d", help: "age from which log.file is put aside"),
         Setting(key: "log.keep", kind: .whole(0...1000), standard: 7, help: "log files put aside that are kept"),
         Setting(key: "tracing.traces_per_second", kind: .whole(0...1_000_000), standard: 100, help: "new traces recorded each second"),
+        Setting(key: "tracing.ratio", kind: .text, standard: "1", help: "share of new traces that is recorded, 0 to 1"),
+        Setting(key: "tracing.keep_errors", kind: .flag, standard: true, help: "keep what fails of traces that are not recorded"),
+        Setting(
+            key: "tracing.keep_slow", kind: .duration, standard: "1s",
+            help: "keep what takes so long of traces that are not recorded; 0 keeps none"),
         Setting(key: "workflows.env", kind: .table, standard: .map(Fields()), help: "values for env.<NAME> in workflows"),
     ]
 

@@ -7,6 +7,8 @@ package struct Span: Equatable, Sendable {
     /// 0 for the root.
     package var parent: UInt64
     package var name: String
+    /// The part of the node that did the work: `api`, `coordinator`, `worker`.
+    package var service: String
     package var node: NodeID
     package var start: ClusterTime
     package var duration: Duration
@@ -14,12 +16,13 @@ package struct Span: Equatable, Sendable {
     package var attributes: Fields
 
     package init(
-        context: TraceContext, parent: UInt64, name: String, node: NodeID, start: ClusterTime, duration: Duration, error: String?,
-        attributes: Fields
+        context: TraceContext, parent: UInt64, name: String, service: String, node: NodeID, start: ClusterTime, duration: Duration,
+        error: String?, attributes: Fields
     ) {
         self.context = context
         self.parent = parent
         self.name = name
+        self.service = service
         self.node = node
         self.start = start
         self.duration = duration
@@ -31,72 +34,160 @@ package struct Span: Equatable, Sendable {
         .object([
             "traceId": .string(context.traceID), "spanId": .string(context.spanID),
             "parentId": parent == 0 ? nil : .string(hexadecimal(parent)),
-            "name": .string(name), "node": .string(node.text), "start": .string(start.rfc3339),
+            "name": .string(name), "service": .string(service), "node": .string(node.text), "start": .string(start.rfc3339),
             "durationMs": .double((Double(duration.nanoseconds) / 1000).rounded() / 1000), "error": error.map(Value.string),
             "attributes": .map(attributes),
         ])
     }
 }
 
-/// The recent spans of a node, bounded; the oldest go first. New traces are sampled up to a rate, so that a flood of messages
-/// costs no more than that; a trace that came in sampled stays so.
+/// The recent spans of a node, bounded; the oldest go first. Which new traces are recorded is decided when they begin (head sampling); a
+/// trace that came in keeps its caller's decision. Of those that are not recorded, what fails or takes long is kept all the same, and
+/// with it whatever of its trace ends later (tail sampling).
 package final class SpanStore: Sendable {
     package static let retained = 16_384
+    private static let attributesKept = 32
+    private static let textBytes = 1024
+    /// Traces of which it is remembered that something in them is kept.
+    private static let tailSlots = 1024
+
+    /// Which new traces are recorded.
+    package struct Sampling: Equatable, Sendable {
+        /// Of all traces, by their id: nodes with the same ratio record the same traces.
+        package var ratio: Double
+        /// And no more than so many a second.
+        package var tracesPerSecond: Int
+        /// A span that failed is kept, recorded trace or not.
+        package var keepsErrors: Bool
+        /// A span that took so long is kept; nil keeps none for it.
+        package var slow: Duration?
+
+        package init(ratio: Double = 1, tracesPerSecond: Int, keepsErrors: Bool = true, slow: Duration? = .seconds(1)) {
+            self.ratio = ratio
+            self.tracesPerSecond = tracesPerSecond
+            self.keepsErrors = keepsErrors
+            self.slow = slow
+        }
+    }
 
     private struct State {
         var spans: [Span] = []
         var start = 0
-        var generator: SeededGenerator
-        var second: Int64 = 0
-        var sampledInSecond = 0
     }
 
     private let node: NodeID
     private let clock: any NodeClock
-    private let tracesPerSecond: Int
-    private let state: Mutex<State>
+    private let sampling: Sampling
+    private let slowNanoseconds: Int64
+    private let state = Mutex(State())
+    /// Steps through all 2^64 numbers: no two ids of a node are the same.
+    private let lastID: Atomic<UInt64>
+    /// The second above, how many traces it has begun below.
+    private let second = Atomic<UInt64>(0)
+    /// Low halves of the ids of traces of which something was kept.
+    private let kept: [KeptTrace] = (0..<tailSlots).map { _ in KeptTrace() }
+    private let exporter: SpanQueue?
     package let recorded = Counter()
+    package let unsampled = Counter()
+    package let tailKept = Counter()
+    /// Attributes and texts that were cut off.
+    package let limited = Counter()
 
-    package init(node: NodeID, clock: any NodeClock, seed: UInt64, tracesPerSecond: Int) {
+    /// - Parameters:
+    ///   - seed: random, so that nodes and starts differ.
+    ///   - exporter: gets every span that is recorded, too.
+    package init(node: NodeID, clock: any NodeClock, seed: UInt64, sampling: Sampling, exporter: SpanQueue? = nil) {
         self.node = node
         self.clock = clock
-        self.tracesPerSecond = tracesPerSecond
-        state = Mutex(State(generator: SeededGenerator(seed: seed)))
+        self.sampling = sampling
+        self.exporter = exporter
+        slowNanoseconds = sampling.slow?.nanoseconds ?? .max
+        lastID = Atomic(seed)
     }
 
-    /// The trace that a request belongs to: the caller's when it sent one, else a new one.
+    // MARK: Beginning
+
+    /// The trace that a request belongs to: the caller's when it sent one, else a new one. A header that breaks the grammar begins a new
+    /// trace, and its `tracestate` is dropped with it.
     package func context(traceparent: String?, tracestate: String?) -> TraceContext {
         if let traceparent, let context = TraceContext(traceparent: traceparent, state: tracestate ?? "") { return context }
-        let second = clock.now.nanoseconds / 1_000_000_000
-        return state.withLock { state in
-            var context = TraceContext(using: &state.generator)
-            if state.second != second { (state.second, state.sampledInSecond) = (second, 0) }
-            state.sampledInSecond += 1
-            context.isSampled = state.sampledInSecond <= tracesPerSecond
-            context.span = 0
-            return context
+        let (high, low) = (newSpanID(), newSpanID())
+        return TraceContext(traceHigh: high, traceLow: low, span: 0, isSampled: isWanted(low))
+    }
+
+    private func isWanted(_ low: UInt64) -> Bool {
+        // As OpenTelemetry's TraceIdRatioBased: by the low 56 bits of the id.
+        guard sampling.ratio >= 1 || Double(low & 0xFF_FFFF_FFFF_FFFF) < sampling.ratio * 0x1p56 else { return false }
+        let now = UInt64(bitPattern: clock.now.nanoseconds / 1_000_000_000) & 0xFFFF_FFFF
+        var old = second.load(ordering: .relaxed)
+        while true {
+            let begun = old >> 32 == now ? old & 0xFFFF_FFFF : 0
+            guard begun < UInt64(max(0, sampling.tracesPerSecond)) else { return false }
+            let (exchanged, original) = second.weakCompareExchange(expected: old, desired: now << 32 | (begun + 1), ordering: .relaxed)
+            if exchanged { return true }
+            old = original
         }
     }
 
-    package func newSpanID() -> UInt64 { state.withLock { $0.generator.next() | 1 } }
-
-    /// A child of `parent` that begins now; record it when it ends. Nil when the trace is not sampled.
-    package func begin(_ name: String, in parent: TraceContext?) -> OpenSpan? {
-        guard let parent, parent.isSampled else { return nil }
-        return OpenSpan(context: parent.child(span: newSpanID()), parent: parent.span, name: name, wall: clock.wall, started: clock.now)
+    package func newSpanID() -> UInt64 {
+        while true {
+            var z = lastID.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
+            // The finaliser of SplitMix64 maps every number to another one.
+            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+            z ^= z >> 31
+            if z != 0 { return z }
+        }
     }
+
+    /// A child of `parent` that begins now; record it when it ends. Nil when nothing of the trace can come to be recorded.
+    package func begin(_ name: @autoclosure () -> String, service: String, in parent: TraceContext?) -> OpenSpan? {
+        guard let parent else { return nil }
+        if !parent.isSampled {
+            unsampled.increment()
+            guard sampling.keepsErrors || sampling.slow != nil else { return nil }
+        }
+        let started = parent.isSampled ? clock.now : clock.coarseNow
+        return OpenSpan(context: parent.child(span: newSpanID()), parent: parent.span, name: name(), service: service, started: started)
+    }
+
+    // MARK: Ending
 
     package func end(_ open: OpenSpan?, error: String? = nil, _ attributes: KeyValuePairs<String, Value> = [:]) {
         guard let open else { return }
+        let isSampled = open.context.isSampled
+        let duration = (isSampled ? clock.now : clock.coarseNow).duration(since: open.started)
+        guard isSampled || isKept(open.context, duration, error) else { return }
+        let wall = clock.wall
+        let took = UInt64(max(0, duration.milliseconds))
         record(
             Span(
-                context: open.context, parent: open.parent, name: open.name, node: node, start: open.wall,
-                duration: clock.now.duration(since: open.started), error: error,
+                context: open.context, parent: open.parent, name: open.name, service: open.service, node: node,
+                start: ClusterTime(milliseconds: wall.milliseconds - min(wall.milliseconds, took)), duration: duration, error: error,
                 attributes: Fields(attributes.map { Fields.Member($0.key, $0.value) })))
     }
 
+    /// A span that was timed elsewhere: recorded when its trace is, or when it failed or took long.
+    package func finish(_ span: Span) {
+        guard span.context.isSampled || isKept(span.context, span.duration, span.error) else { return }
+        record(span)
+    }
+
+    private func isKept(_ context: TraceContext, _ duration: Duration, _ error: String?) -> Bool {
+        let slot = kept[Int(context.traceLow % UInt64(Self.tailSlots))]
+        if sampling.keepsErrors && error != nil || duration.nanoseconds >= slowNanoseconds {
+            slot.low.store(context.traceLow, ordering: .relaxed)
+        } else if slot.low.load(ordering: .relaxed) != context.traceLow {
+            return false
+        }
+        tailKept.increment()
+        return true
+    }
+
     package func record(_ span: Span) {
+        let span = bounded(span)
         recorded.increment()
+        exporter?.offer(span)
         state.withLock { state in
             if state.spans.count < Self.retained {
                 state.spans.append(span)
@@ -106,6 +197,30 @@ package final class SpanStore: Sendable {
             }
         }
     }
+
+    private func bounded(_ span: Span) -> Span {
+        func isLong(_ text: String) -> Bool { text.utf8.count > Self.textBytes }
+        func isLong(_ value: Value) -> Bool { value.string.map(isLong) ?? false }
+        let members = span.attributes.members
+        guard
+            members.count > Self.attributesKept || isLong(span.name) || span.error.map(isLong) == true
+                || members.contains(where: { isLong($0.value) })
+        else { return span }
+        limited.increment()
+        func cut(_ text: String) -> String {
+            isLong(text) ? String(decoding: text.utf8.prefix(Self.textBytes), as: UTF8.self) + "..." : text
+        }
+        var span = span
+        span.name = cut(span.name)
+        span.error = span.error.map(cut)
+        span.attributes = Fields(
+            members.prefix(Self.attributesKept).map { Fields.Member($0.key, $0.value.string.map { .string(cut($0)) } ?? $0.value) })
+        return span
+    }
+
+    package var heldCount: Int { state.withLock { $0.spans.count } }
+
+    // MARK: Asking
 
     private struct TraceKey: Hashable {
         var high: UInt64
@@ -128,29 +243,69 @@ package final class SpanStore: Sendable {
         return state.withLock { $0.spans }.filter { TraceKey($0.context) == key }.sorted { $0.start < $1.start }
     }
 
+    /// What traces are asked for.
+    package struct Query: Equatable, Sendable {
+        /// Part of the name of one of its spans, in any case.
+        package var name: String?
+        /// Of one of its spans.
+        package var service: String?
+        /// The root took at least so long.
+        package var least: Duration?
+        package var hasFailed: Bool
+
+        package init(name: String? = nil, service: String? = nil, least: Duration? = nil, hasFailed: Bool = false) {
+            self.name = name?.lowercased()
+            self.service = service
+            self.least = least
+            self.hasFailed = hasFailed
+        }
+    }
+
+    private struct Found {
+        var spans = 0
+        var error: String?
+        var isTold = false
+        var hasName = false
+        var hasService = false
+    }
+
     /// The newest traces by their root (or the earliest span that is held), newest first, each with how many spans are held and whether one
     /// of them failed.
-    package func latestTraces(_ count: Int) -> [Value] {
+    package func latestTraces(_ count: Int, _ query: Query = Query()) -> [Value] {
         let (held, start) = state.withLock { ($0.spans, $0.start) }
         let known = Set(held.map(\.context.span))
-        var traces: [TraceKey: (spans: Int, error: String?, isTold: Bool)] = [:]
+        var traces: [TraceKey: Found] = [:]
         var roots: [Span] = []
+        let isPicky = query != Query()
         // Newest first.
         for span in [held[..<start], held[start...]].lazy.flatMap({ $0.reversed() }) {
             let isRoot = span.parent == 0 || !known.contains(span.parent)
-            let before = traces[TraceKey(span.context)]
-            if isRoot, before?.isTold != true, roots.count < count { roots.append(span) }
-            traces[TraceKey(span.context)] = (
-                (before?.spans ?? 0) + 1, span.error ?? before?.error, before?.isTold == true || isRoot
-            )
+            var found = traces[TraceKey(span.context)] ?? Found()
+            if isRoot, !found.isTold, isPicky || roots.count < count { roots.append(span) }
+            found.spans += 1
+            found.error = span.error ?? found.error
+            found.isTold = found.isTold || isRoot
+            found.hasName = found.hasName || query.name.map { span.name.lowercased().contains($0) } ?? true
+            found.hasService = found.hasService || query.service.map { $0 == span.service } ?? true
+            traces[TraceKey(span.context)] = found
         }
-        return roots.map { root in
-            guard case .map(var fields) = root.value, let entry = traces[TraceKey(root.context)] else { return root.value }
-            fields["spans"] = Value(entry.spans)
-            if let error = entry.error { fields["error"] = .string(error) }
+        let wanted = roots.lazy.filter { root in
+            guard let found = traces[TraceKey(root.context)] else { return false }
+            return found.hasName && found.hasService && (!query.hasFailed || found.error != nil)
+                && query.least.map { root.duration >= $0 } ?? true
+        }
+        return wanted.prefix(count).map { root in
+            guard case .map(var fields) = root.value, let found = traces[TraceKey(root.context)] else { return root.value }
+            fields["spans"] = Value(found.spans)
+            if let error = found.error { fields["error"] = .string(error) }
             return .map(fields)
         }
     }
+}
+
+/// The low half of a trace's id; 0 while there is none.
+private final class KeptTrace: Sendable {
+    let low = Atomic<UInt64>(0)
 }
 
 /// A span that has begun.
@@ -158,6 +313,6 @@ package struct OpenSpan: Sendable {
     package let context: TraceContext
     package let parent: UInt64
     package let name: String
-    package let wall: ClusterTime
+    package let service: String
     package let started: Instant
 }

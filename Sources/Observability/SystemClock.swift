@@ -11,6 +11,12 @@ package struct SystemClock: NodeClock {
         return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
+    package var coarseNow: Instant {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
+        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
     package var wall: ClusterTime {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)

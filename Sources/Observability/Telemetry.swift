@@ -50,7 +50,8 @@ package struct Telemetry: Sendable {
     /// A telemetry that keeps its metrics and events and writes no log: for tests and tools.
     package static func quiet(node: NodeID, clock: any NodeClock = SystemClock()) -> Telemetry {
         Telemetry(
-            node: node, clock: clock, metrics: MetricsRegistry(), spans: SpanStore(node: node, clock: clock, seed: 1, tracesPerSecond: 100),
+            node: node, clock: clock, metrics: MetricsRegistry(),
+            spans: SpanStore(node: node, clock: clock, seed: 1, sampling: SpanStore.Sampling(tracesPerSecond: 100)),
             events: EventRing(node: node, clock: clock, first: 1), health: HealthRegistry(clock: clock))
     }
 }

@@ -115,7 +115,7 @@ package struct TraceContext: Hashable, Sendable {
     package var traceLow: UInt64
     package var span: UInt64
     package var isSampled: Bool
-    /// The vendor list of the `tracestate` header, passed on as it came.
+    /// The vendor list of the `tracestate` header, passed on as it came; empty when it broke the grammar.
     package var state: String
 
     package init(traceHigh: UInt64, traceLow: UInt64, span: UInt64, isSampled: Bool, state: String = "") {
@@ -140,7 +140,7 @@ package struct TraceContext: Hashable, Sendable {
             let high = Self.number(bytes[3..<19]), let low = Self.number(bytes[19..<35]), high | low != 0,
             let span = Self.number(bytes[36..<52]), span != 0, let flags = Self.number(bytes[53..<55])
         else { return nil }
-        self.init(traceHigh: high, traceLow: low, span: span, isSampled: flags & 1 == 1, state: state)
+        self.init(traceHigh: high, traceLow: low, span: span, isSampled: flags & 1 == 1, state: TraceState.passedOn(state))
     }
 
     package var traceID: String { hexadecimal(traceHigh) + hexadecimal(traceLow) }

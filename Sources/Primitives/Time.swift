@@ -31,6 +31,12 @@ package protocol NodeClock: Sendable {
     var now: Instant { get }
     /// Wall clock, milliseconds since 1970; may jump.
     var wall: ClusterTime { get }
+    /// To some milliseconds, and several times cheaper: only for lengths between two of its own.
+    var coarseNow: Instant { get }
+}
+
+extension NodeClock {
+    package var coarseNow: Instant { now }
 }
 
 extension Duration {

@@ -172,7 +172,7 @@ package final class TaskRunner: WorkerLink {
         state.withLock { $0.running[key] = canceller }
         let began = telemetry.clock.now
         let wall = telemetry.clock.wall
-        let span = telemetry.spans.begin("task \(assignment.task)", in: assignment.trace)
+        let span = telemetry.spans.begin("task \(assignment.task)", service: "worker", in: assignment.trace)
         var assignment = assignment
         assignment.trace = span?.context ?? assignment.trace
         let log = AttemptLog(limit: settings.logBytes)

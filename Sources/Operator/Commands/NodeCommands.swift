@@ -144,18 +144,30 @@ package struct Traces: AsyncParsableCommand {
     package init() {}
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List recent traces, newest first.")
+        static let configuration = CommandConfiguration(
+            abstract: "List recent traces, newest first.",
+            discussion: "  distric traces list --failed\n  distric traces list --name pay --min 50ms")
         @OptionGroup var common: CommonOptions
         @OptionGroup var list: ListOptions
+        @Option(name: .long, help: "Only traces with a span whose name has this in it.") var name: String?
+        @Option(name: .long, help: "Only traces with a span of this part: api, coordinator, worker.") var service: String?
+        @Option(name: .long, help: "Only traces that took at least so long: 50ms, 2s.") var min: String?
+        @Flag(name: .long, help: "Only traces in which something failed.") var failed = false
 
         @concurrent
         func run() async throws {
-            let answer = try await common.client.get("/api/v1/traces", [("limit", String(list.limit))])
+            let answer = try await common.client.get(
+                "/api/v1/traces",
+                [
+                    ("limit", String(list.limit)), ("name", name), ("service", service), ("min", min), ("failed", failed ? "true" : nil),
+                ])
             let columns = [
-                Column("TRACE", "traceId"), Column("START", "start"), Column("MS", "durationMs"), Column("ROOT", "name"),
-                Column("ERROR", "error"),
+                Column("TRACE", "traceId"), Column("START", "start"), Column("MS", "durationMs"), Column("SPANS", "spans"),
+                Column("ROOT", "name"), Column("ERROR", "error"),
             ]
-            common.print(answer["items"]?.list ?? [], columns, name: "traceId", empty: "no trace was recorded yet")
+            let asks = name != nil || service != nil || min != nil || failed
+            common.print(
+                answer["items"]?.list ?? [], columns, name: "traceId", empty: asks ? "no trace matches" : "no trace was recorded yet")
         }
     }
 

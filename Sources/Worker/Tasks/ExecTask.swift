@@ -86,7 +86,10 @@ struct ExecTask: TaskHandler {
         values["DISTRIC_KEY"] = assignment.key
         values["DISTRIC_FENCE"] = assignment.fence.description
         values["DISTRIC_LEASE"] = "\(node)/\(assignment.fence)"
-        if let trace = assignment.trace { values["TRACEPARENT"] = trace.traceparent }
+        if let trace = assignment.trace {
+            values["TRACEPARENT"] = trace.traceparent
+            if !trace.state.isEmpty { values["TRACESTATE"] = trace.state }
+        }
         return values
     }
 
