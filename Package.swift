@@ -105,6 +105,8 @@ let package = Package(
             [
                 "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Cluster",
                 "Coordinator", "Rules", "Workflows",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOHTTP1", package: nio),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HashTreeCollections", package: collections),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -10,13 +10,13 @@ import Synchronization
 /// `distric-bench observability`: what it costs to count, time, log and trace, and to tell of it.
 struct ObservabilitySuite: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "observability", abstract: "Counters, histograms, /metrics, log lines.",
-        discussion: "Cases: metrics, scrape, logs. Without --case all of them. Each figure is the median of five turns.")
+        commandName: "observability", abstract: "Counters, histograms, /metrics, log lines, spans.",
+        discussion: "Cases: metrics, scrape, logs, spans. Without --case all of them. Each figure is the median of five turns.")
     @Option(name: .customLong("case"), help: "Only this case.") var only: String?
     @Flag(name: .long, help: "A JSON object a line.") var json = false
 
     fileprivate var report: Report { Report(suite: "observability", json: json) }
-    private static let cases = ["metrics", "scrape", "logs"]
+    private static let cases = ["metrics", "scrape", "logs", "spans"]
 
     @concurrent
     func run() async throws {
@@ -25,6 +25,7 @@ struct ObservabilitySuite: AsyncParsableCommand {
             case "metrics": metrics()
             case "scrape": scrape()
             case "logs": try logs()
+            case "spans": try spans()
             default: throw ValidationError("no case '\(name)': \(Self.cases.joined(separator: ", "))")
             }
         }
@@ -53,7 +54,7 @@ struct ObservabilitySuite: AsyncParsableCommand {
     }
 
     /// Nanoseconds a call, all threads at it at once.
-    private func time(
+    fileprivate func time(
         _ test: String, _ metric: String, _ threads: Int, who: String = "distric", calls: Int = 5_000_000,
         _ body: @escaping @Sendable (Int) -> Void
     ) {
@@ -158,6 +159,26 @@ extension ObservabilitySuite {
         }
         report.figure(test, metric, Quantiles(rates).at(0.5), "lines/s")
         report.figure(test, metric + "-dropped", Double(lost), "lines")
+    }
+}
+
+// MARK: Spans
+
+extension ObservabilitySuite {
+    /// Start and end of a span with two attributes, of a trace that is recorded and of one that is not.
+    private func spans() throws {
+        let node = try NodeID("bench")
+        for (name, isSampled) in [("sampled", true), ("unsampled", false)] {
+            for threads in [1, 2] {
+                let store = SpanStore(node: node, clock: SystemClock(), seed: 1, sampling: SpanStore.Sampling(tracesPerSecond: 1))
+                let trace = TraceContext(traceHigh: 1, traceLow: 2, span: 3, isSampled: isSampled)
+                time("\(threads)-thread\(threads == 1 ? "" : "s")", "span-\(name)", threads, calls: isSampled ? 300_000 : 3_000_000) {
+                    number in
+                    let span = store.begin("bench", service: "bench", in: trace)
+                    store.end(span, ["number": .int(Int64(number)), "kind": "exec@1"])
+                }
+            }
+        }
     }
 }
 

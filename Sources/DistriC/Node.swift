@@ -21,6 +21,7 @@ public final class Node: Sendable {
     private let folder: DataFolder
     private let telemetry: Telemetry
     private let sink: LogSink
+    private let spanExport: SpanExport?
     private let coordinator: CoordinatorNode
     private let worker: TaskRunner?
     private let host: String
@@ -47,7 +48,7 @@ public final class Node: Sendable {
                 disk: disk
             ) { UUIDv7(at: clock.wall, using: &generator) }
         }
-        (telemetry, sink) = try Self.telemetry(settings, folder, disk, clock, logDescriptor)
+        (telemetry, sink, spanExport) = try Self.telemetry(settings, folder, disk, clock, logDescriptor)
         logger = telemetry.logger("node")
         startedAt = clock.wall
         coordinator = try Self.coordinator(settings, folder, disk, telemetry)
@@ -98,6 +99,7 @@ public final class Node: Sendable {
             .init(service: Sampling(telemetry: telemetry, coordinator: coordinator)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
+        if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
         if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
@@ -227,20 +229,42 @@ extension Node {
 
     private static func telemetry(
         _ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ clock: SystemClock, _ logDescriptor: Int32
-    ) throws(DistriCError) -> (Telemetry, LogSink) {
+    ) throws(DistriCError) -> (Telemetry, LogSink, SpanExport?) {
         let node = folder.identity.node
         let logs = LogRing(first: LogRing.first(at: clock.wall))
         let sink = try logSink(settings, logs, clock, logDescriptor)
         let first = try storage { () throws(StorageError) in try EventNumbers.reserve(disk, folder.path + "/event-numbers") }
         let metrics = MetricsRegistry(clock: clock)
+        let spanQueue = settings.text("tracing.otlp_url").isEmpty ? nil : SpanQueue(limit: settings.whole("tracing.otlp_queue"))
         let telemetry = Telemetry(
             node: node, clock: clock, metrics: metrics,
             spans: SpanStore(
-                node: node, clock: clock, seed: .random(in: 0...UInt64.max), sampling: try sampling(settings)),
+                node: node, clock: clock, seed: .random(in: 0...UInt64.max), sampling: try sampling(settings),
+                exporter: spanQueue),
             events: EventRing(node: node, clock: clock, first: first), health: HealthRegistry(clock: clock, metrics: metrics), logs: logs,
             levels: try logLevels(settings), sink: sink)
         NodeMetrics.register(telemetry, version: version, sink: sink)
-        return (telemetry, sink)
+        return (telemetry, sink, try spanExport(settings, folder, telemetry, spanQueue))
+    }
+
+    private static func spanExport(
+        _ settings: Settings, _ folder: DataFolder, _ telemetry: Telemetry, _ queue: SpanQueue?
+    ) throws(DistriCError) -> SpanExport? {
+        guard let queue else { return nil }
+        let url = settings.text("tracing.otlp_url")
+        guard let parts = URL(string: url), ["http", "https"].contains(parts.scheme), parts.host()?.isEmpty == false else {
+            throw DistriCError(.badConfiguration, "tracing.otlp_url = '\(url)': expected http://host:4318/v1/traces")
+        }
+        let interval = settings.duration("tracing.otlp_interval")
+        guard interval >= .milliseconds(10) else { throw DistriCError(.badConfiguration, "tracing.otlp_interval: at least 10ms") }
+        return SpanExport(
+            settings: SpanExport.Settings(
+                url: url, encoding: OTLPEncoding(rawValue: settings.text("tracing.otlp_encoding")) ?? .protobuf,
+                headers: settings.table("tracing.otlp_headers").sorted { $0.key < $1.key }.map { ($0.key, $0.value) }, interval: interval),
+            queue: queue,
+            resource: OTLPEncoding.Resource(
+                service: "distric", node: folder.identity.node, cluster: folder.identity.cluster.description, version: version),
+            telemetry: telemetry)
     }
 
     private static func sampling(_ settings: Settings) throws(DistriCError) -> SpanStore.Sampling {
@@ -356,6 +380,13 @@ private struct WorkerService: Service {
     }
 
     private func untilShutdown() async { try? await gracefulShutdown() }
+}
+
+private struct SpanExportService: Service {
+    let export: SpanExport
+
+    @concurrent
+    func run() async throws { await cancelWhenGracefulShutdown { await export.run() } }
 }
 
 /// Once a second: what rates and charts are drawn from.

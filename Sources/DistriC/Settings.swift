@@ -93,6 +93,15 @@ package struct Settings: Sendable {
         Setting(
             key: "tracing.keep_slow", kind: .duration, standard: "1s",
             help: "keep what takes so long of traces that are not recorded; 0 keeps none"),
+        Setting(
+            key: "tracing.otlp_url", kind: .text, standard: "",
+            help: "collector of spans (OTLP/HTTP): http://host:4318/v1/traces; empty: none"),
+        Setting(key: "tracing.otlp_encoding", kind: .choice(["protobuf", "json"]), standard: "protobuf", help: "how spans are sent"),
+        Setting(key: "tracing.otlp_headers", kind: .table, standard: .map(Fields()), help: "headers for the collector"),
+        Setting(key: "tracing.otlp_interval", kind: .duration, standard: "5s", help: "how often spans are sent"),
+        Setting(
+            key: "tracing.otlp_queue", kind: .whole(1...1_000_000), standard: 8192,
+            help: "spans that may wait to be sent; more are dropped, counted"),
         Setting(key: "workflows.env", kind: .table, standard: .map(Fields()), help: "values for env.<NAME> in workflows"),
     ]
 

@@ -1,38 +1,15 @@
 import Foundation
 import Glibc
-import Testing
 
 /// Listens where a node should, and answers every request as it was told.
 final class FalseNode: Sendable {
     let url: String
-    private let listener: Int32
+    private let listener: LoopbackListener
 
     /// - Parameter answer: the bytes for a path; the connection is closed after them.
     init(_ answer: @escaping @Sendable (String) -> [UInt8]) throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(listener, $0, length) | getsockname(listener, $0, &length) }
-        }
-        try #require(code == 0)
-        try #require(listen(listener, 64) == 0)
-        self.listener = listener
-        url = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"
-        Thread.detachNewThread {
-            while true {
-                let connection = accept(listener, nil, nil)
-                guard connection >= 0 else { return }
-                Thread.detachNewThread { Self.serve(connection, answer) }
-            }
-        }
-    }
-
-    deinit {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
+        listener = try LoopbackListener { Self.serve($0, answer) }
+        url = listener.url
     }
 
     private static func serve(_ connection: Int32, _ answer: (String) -> [UInt8]) {
@@ -44,12 +21,7 @@ final class FalseNode: Sendable {
             guard count > 0 else { return }
             request += String(decoding: bytes.prefix(count), as: UTF8.self)
         }
-        var rest = answer(request.split(separator: " ").dropFirst().first.map(String.init) ?? "")[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
+        LoopbackListener.send(answer(request.split(separator: " ").dropFirst().first.map(String.init) ?? ""), to: connection)
     }
 
     /// An answer of HTTP.

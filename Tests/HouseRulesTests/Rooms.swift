@@ -25,7 +25,7 @@ let allowedImports: [String: Set<String>] = [
     ] + system,
     "API": [
         "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Cluster", "Coordinator", "Rules", "Workflows",
-        "Hummingbird", "HTTPTypes", "NIOCore", "Logging", "HashTreeCollections",
+        "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1", "AsyncHTTPClient", "Logging", "HashTreeCollections",
     ] + system,
     "DistriC": [
         "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Raft", "Cluster",
