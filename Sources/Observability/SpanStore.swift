@@ -153,7 +153,10 @@ package final class SpanStore: Sendable {
 
     // MARK: Ending
 
-    package func end(_ open: OpenSpan?, error: String? = nil, _ attributes: KeyValuePairs<String, Value> = [:]) {
+    /// - Parameter attributes: made only when the span is recorded.
+    package func end(
+        _ open: OpenSpan?, error: String? = nil, _ attributes: @autoclosure () -> KeyValuePairs<String, Value> = [:]
+    ) {
         guard let open else { return }
         let isSampled = open.context.isSampled
         let duration = (isSampled ? clock.now : clock.coarseNow).duration(since: open.started)
@@ -164,7 +167,7 @@ package final class SpanStore: Sendable {
             Span(
                 context: open.context, parent: open.parent, name: open.name, service: open.service, node: node,
                 start: ClusterTime(milliseconds: wall.milliseconds - min(wall.milliseconds, took)), duration: duration, error: error,
-                attributes: Fields(attributes.map { Fields.Member($0.key, $0.value) })))
+                attributes: Fields(attributes().map { Fields.Member($0.key, $0.value) })))
     }
 
     /// A span that was timed elsewhere: recorded when its trace is, or when it failed or took long.
