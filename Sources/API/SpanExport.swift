@@ -58,6 +58,8 @@ package final class SpanExport: Sendable {
         logger = telemetry.logger("tracing")
         var configuration = HTTPClient.Configuration()
         configuration.timeout.connect = .seconds(5)
+        // Sending spans makes none.
+        configuration.tracing.tracer = nil
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         let metrics = telemetry.metrics
         exported = metrics.counter("distric_spans_exported_total", "Spans that a collector has taken.")

@@ -58,7 +58,7 @@ struct NodeCommand: AsyncParsableCommand {
     @concurrent
     func run() async throws {
         let node = try Node(settings: try options.settings(), guardProgram: OwnProgram.path)
-        node.installLibraryMetrics()
+        node.installLibraryTelemetry()
         let (urls, ready) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

@@ -9,6 +9,7 @@ import Primitives
 import ServiceLifecycle
 import Storage
 import Synchronization
+public import Tracing
 package import UnixSignals
 import Worker
 
@@ -155,9 +156,16 @@ public final class Node: Sendable {
         }
     }
 
-    /// From here on what libraries report through swift-metrics is among this node's metrics. For the program alone: it can be done once in a
-    /// process, and a program that embeds a node may want its own.
-    package func installLibraryMetrics() { MetricsSystem.bootstrap(LibraryMetrics(registry: telemetry.metrics)) }
+    /// Spans of swift-distributed-tracing that are made with it are sampled, kept, shown and exported with the node's own. A program that embeds
+    /// a node may give it to its libraries, or to all of them: `InstrumentationSystem.bootstrap(node.tracer)`.
+    public var tracer: any Tracer { SpanTracer(store: telemetry.spans) }
+
+    /// From here on what libraries report through swift-metrics and swift-distributed-tracing is among what this node tells of itself. For the
+    /// program alone: it can be done once in a process, and a program that embeds a node may want its own.
+    package func installLibraryTelemetry() {
+        MetricsSystem.bootstrap(LibraryMetrics(registry: telemetry.metrics))
+        InstrumentationSystem.bootstrap(SpanTracer(store: telemetry.spans))
+    }
 
     fileprivate func closeStreams() { telemetry.events.close() }
 }

@@ -31,10 +31,7 @@ package enum OTLPEncoding: String, Sendable, CaseIterable {
         return self == .json ? JSONWriter.bytes(Self.value(scopes, resource)) : Self.message(scopes, resource)
     }
 
-    private static func startNanoseconds(_ span: Span) -> UInt64 { span.start.milliseconds &* 1_000_000 }
-    private static func endNanoseconds(_ span: Span) -> UInt64 { startNanoseconds(span) &+ UInt64(max(0, span.duration.nanoseconds)) }
-    /// SERVER, PRODUCER and so on: what the API serves is a server's span, all else is internal.
-    private static func kind(_ span: Span) -> UInt64 { span.service == "api" ? 2 : 1 }
+    private static func endNanoseconds(_ span: Span) -> UInt64 { span.startNanoseconds &+ UInt64(max(0, span.duration.nanoseconds)) }
 
     // MARK: JSON
 
@@ -57,12 +54,30 @@ package enum OTLPEncoding: String, Sendable, CaseIterable {
             "traceId": .string(span.context.traceID), "spanId": .string(span.context.spanID),
             "traceState": span.context.state.isEmpty ? nil : .string(span.context.state),
             "parentSpanId": span.parent == 0 ? nil : .string(hexadecimal(span.parent)), "name": .string(span.name),
-            "kind": Value(kind(span)), "startTimeUnixNano": .string(String(startNanoseconds(span))),
+            "kind": Value(UInt64(span.kind.rawValue)), "startTimeUnixNano": .string(String(span.startNanoseconds)),
             "endTimeUnixNano": .string(String(endNanoseconds(span))),
-            "attributes": .list(span.attributes.members.map { keyed($0.key, $0.value) }),
+            "attributes": list(span.attributes),
+            "events": span.events.isEmpty
+                ? nil
+                : .list(
+                    span.events.map {
+                        [
+                            "timeUnixNano": .string(String($0.nanoseconds)), "name": .string($0.name), "attributes": list($0.attributes),
+                        ]
+                    }),
+            "links": span.links.isEmpty ? nil : .list(span.links.map(value)),
             "status": span.error.map { ["code": 2, "message": .string($0)] } ?? .map(Fields()),
         ])
     }
+
+    private static func value(_ link: Span.Link) -> Value {
+        .object([
+            "traceId": .string(link.context.traceID), "spanId": .string(link.context.spanID),
+            "traceState": link.context.state.isEmpty ? nil : .string(link.context.state), "attributes": list(link.attributes),
+        ])
+    }
+
+    private static func list(_ fields: Fields) -> Value { .list(fields.members.map { keyed($0.key, $0.value) }) }
 
     private static func keyed(_ key: String, _ value: Value) -> Value { ["key": .string(key), "value": any(value)] }
 
@@ -104,16 +119,35 @@ package enum OTLPEncoding: String, Sendable, CaseIterable {
         if !span.context.state.isEmpty { writer.text(3, span.context.state) }
         if span.parent != 0 { writer.bytes(4, big(span.parent)) }
         writer.text(5, span.name)
-        writer.varint(6, kind(span))
-        writer.fixed(7, startNanoseconds(span))
+        writer.varint(6, UInt64(span.kind.rawValue))
+        writer.fixed(7, span.startNanoseconds)
         writer.fixed(8, endNanoseconds(span))
-        for member in span.attributes.members { writer.message(9) { keyed(member.key, member.value, &$0) } }
+        attributes(9, span.attributes, &writer)
+        for event in span.events {
+            writer.message(11) { inner in
+                inner.fixed(1, event.nanoseconds)
+                inner.text(2, event.name)
+                attributes(3, event.attributes, &inner)
+            }
+        }
+        for link in span.links {
+            writer.message(13) { inner in
+                inner.bytes(1, big(link.context.traceHigh) + big(link.context.traceLow))
+                inner.bytes(2, big(link.context.span))
+                if !link.context.state.isEmpty { inner.text(3, link.context.state) }
+                attributes(4, link.attributes, &inner)
+            }
+        }
         if let error = span.error {
             writer.message(15) { status in
                 status.text(2, error)
                 status.varint(3, 2)
             }
         }
+    }
+
+    private static func attributes(_ field: UInt64, _ fields: Fields, _ writer: inout ProtobufWriter) {
+        for member in fields.members { writer.message(field) { keyed(member.key, member.value, &$0) } }
     }
 
     private static func keyed(_ key: String, _ value: Value, _ writer: inout ProtobufWriter) {

@@ -1,46 +1,6 @@
 package import Primitives
 import Synchronization
 
-/// One timed piece of work within a trace.
-package struct Span: Equatable, Sendable {
-    package var context: TraceContext
-    /// 0 for the root.
-    package var parent: UInt64
-    package var name: String
-    /// The part of the node that did the work: `api`, `coordinator`, `worker`.
-    package var service: String
-    package var node: NodeID
-    package var start: ClusterTime
-    package var duration: Duration
-    package var error: String?
-    package var attributes: Fields
-
-    package init(
-        context: TraceContext, parent: UInt64, name: String, service: String, node: NodeID, start: ClusterTime, duration: Duration,
-        error: String?, attributes: Fields
-    ) {
-        self.context = context
-        self.parent = parent
-        self.name = name
-        self.service = service
-        self.node = node
-        self.start = start
-        self.duration = duration
-        self.error = error
-        self.attributes = attributes
-    }
-
-    package var value: Value {
-        .object([
-            "traceId": .string(context.traceID), "spanId": .string(context.spanID),
-            "parentId": parent == 0 ? nil : .string(hexadecimal(parent)),
-            "name": .string(name), "service": .string(service), "node": .string(node.text), "start": .string(start.rfc3339),
-            "durationMs": .double((Double(duration.nanoseconds) / 1000).rounded() / 1000), "error": error.map(Value.string),
-            "attributes": .map(attributes),
-        ])
-    }
-}
-
 /// The recent spans of a node, bounded; the oldest go first. Which new traces are recorded is decided when they begin (head sampling); a
 /// trace that came in keeps its caller's decision. Of those that are not recorded, what fails or takes long is kept all the same, and
 /// with it whatever of its trace ends later (tail sampling).
@@ -75,8 +35,8 @@ package final class SpanStore: Sendable {
         var start = 0
     }
 
-    private let node: NodeID
-    private let clock: any NodeClock
+    let node: NodeID
+    let clock: any NodeClock
     private let sampling: Sampling
     private let slowNanoseconds: Int64
     private let state = Mutex(State())
@@ -161,13 +121,13 @@ package final class SpanStore: Sendable {
         let isSampled = open.context.isSampled
         let duration = (isSampled ? clock.now : clock.coarseNow).duration(since: open.started)
         guard isSampled || isKept(open.context, duration, error) else { return }
-        let wall = clock.wall
-        let took = UInt64(max(0, duration.milliseconds))
+        let wall = clock.wallNanoseconds
+        let started = wall - min(wall, UInt64(max(0, duration.nanoseconds)))
         record(
             Span(
                 context: open.context, parent: open.parent, name: open.name, service: open.service, node: node,
-                start: ClusterTime(milliseconds: wall.milliseconds - min(wall.milliseconds, took)), duration: duration, error: error,
-                attributes: Fields(attributes().map { Fields.Member($0.key, $0.value) })))
+                start: ClusterTime(milliseconds: started / 1_000_000), nanoseconds: UInt32(started % 1_000_000), duration: duration,
+                error: error, attributes: Fields(attributes().map { Fields.Member($0.key, $0.value) })))
     }
 
     /// A span that was timed elsewhere: recorded when its trace is, or when it failed or took long.
@@ -203,21 +163,30 @@ package final class SpanStore: Sendable {
 
     private func bounded(_ span: Span) -> Span {
         func isLong(_ text: String) -> Bool { text.utf8.count > Self.textBytes }
-        func isLong(_ value: Value) -> Bool { value.string.map(isLong) ?? false }
-        let members = span.attributes.members
+        func isLong(_ fields: Fields) -> Bool {
+            fields.members.count > Self.attributesKept || fields.members.contains { $0.value.string.map(isLong) ?? false }
+        }
         guard
-            members.count > Self.attributesKept || isLong(span.name) || span.error.map(isLong) == true
-                || members.contains(where: { isLong($0.value) })
+            isLong(span.attributes) || isLong(span.name) || span.error.map(isLong) == true
+                || span.events.contains(where: { isLong($0.name) || isLong($0.attributes) })
+                || span.links.contains(where: { isLong($0.attributes) })
         else { return span }
         limited.increment()
         func cut(_ text: String) -> String {
             isLong(text) ? String(decoding: text.utf8.prefix(Self.textBytes), as: UTF8.self) + "..." : text
         }
+        func cut(_ fields: Fields) -> Fields {
+            Fields(
+                fields.members.prefix(Self.attributesKept).map {
+                    Fields.Member($0.key, $0.value.string.map { .string(cut($0)) } ?? $0.value)
+                })
+        }
         var span = span
         span.name = cut(span.name)
         span.error = span.error.map(cut)
-        span.attributes = Fields(
-            members.prefix(Self.attributesKept).map { Fields.Member($0.key, $0.value.string.map { .string(cut($0)) } ?? $0.value) })
+        span.attributes = cut(span.attributes)
+        span.events = span.events.map { Span.Event(name: cut($0.name), nanoseconds: $0.nanoseconds, attributes: cut($0.attributes)) }
+        span.links = span.links.map { Span.Link(context: $0.context, attributes: cut($0.attributes)) }
         return span
     }
 

@@ -17,9 +17,11 @@ package struct SystemClock: NodeClock {
         return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
-    package var wall: ClusterTime {
+    package var wall: ClusterTime { ClusterTime(milliseconds: wallNanoseconds / 1_000_000) }
+
+    package var wallNanoseconds: UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return ClusterTime(milliseconds: UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

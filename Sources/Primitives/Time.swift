@@ -31,12 +31,15 @@ package protocol NodeClock: Sendable {
     var now: Instant { get }
     /// Wall clock, milliseconds since 1970; may jump.
     var wall: ClusterTime { get }
+    /// The wall clock in nanoseconds since 1970, as fine as the machine has it.
+    var wallNanoseconds: UInt64 { get }
     /// To some milliseconds, and several times cheaper: only for lengths between two of its own.
     var coarseNow: Instant { get }
 }
 
 extension NodeClock {
     package var coarseNow: Instant { now }
+    package var wallNanoseconds: UInt64 { wall.milliseconds &* 1_000_000 }
 }
 
 extension Duration {

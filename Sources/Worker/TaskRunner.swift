@@ -51,6 +51,8 @@ package final class TaskRunner: WorkerLink {
         configuration.timeout.connect = .seconds(10)
         // A refused connection is the task's own retry policy's business.
         configuration.connectionPool.retryConnectionEstablishment = false
+        // A task has its span, and URLs hold what no trace should.
+        configuration.tracing.tracer = nil
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         handlers = [
             "exec@1": ExecTask(settings: settings, node: node, folder: folder + "/attempts"),

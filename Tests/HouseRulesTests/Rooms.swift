@@ -25,11 +25,11 @@ let allowedImports: [String: Set<String>] = [
     ] + system,
     "API": [
         "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Cluster", "Coordinator", "Rules", "Workflows",
-        "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1", "AsyncHTTPClient", "Logging", "HashTreeCollections",
+        "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1", "NIOPosix", "AsyncHTTPClient", "Logging", "HashTreeCollections",
     ] + system,
     "DistriC": [
         "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Raft", "Cluster",
-        "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics",
+        "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
     ] + system,
     "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
     "Operator": [
