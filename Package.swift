@@ -58,6 +58,7 @@ let package = Package(
         .target(name: "CChecksum"),
         .target(name: "CThreadSlot"),
         .target(name: "CLogTail"),
+        .target(name: "CKernelClock"),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // Floor 0, quiet
         room("Primitives", ["CChecksum", .product(name: "DequeModule", package: collections)]),
@@ -74,7 +75,8 @@ let package = Package(
         room(
             "Observability",
             [
-                "Primitives", "Text", "CThreadSlot", "CLogTail", "CZlib", .product(name: "DequeModule", package: collections),
+                "Primitives", "Text", "CThreadSlot", "CLogTail", "CKernelClock", "CZlib",
+                .product(name: "DequeModule", package: collections),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),

@@ -44,28 +44,11 @@ struct NodeRoutes: Sendable {
     }
 
     func addRoot(to router: Router<NodeRequestContext>) {
-        router.get("health/live") { _, _ in Response.json(["status": "up", "node": .string(info.node.text)]) }
-        router.get("health/ready") { _, _ in
-            Response.json(health(), status: info.telemetry.health.isReady ? .ok : .serviceUnavailable)
-        }
+        let health = HealthAnswers(node: info.node, health: info.telemetry.health)
+        router.get("health/live") { _, _ in Response.json(health.live) }
+        router.get("health/ready") { _, _ in Response.json(health.ready, status: health.isReady ? .ok : .serviceUnavailable) }
         let scrapes = ScrapeRoute(telemetry: info.telemetry)
         router.get("metrics") { request, _ in scrapes.answer(request) }
-    }
-
-    private func health() -> Value {
-        let components = info.telemetry.health.all
-        let worst: HealthRegistry.Status =
-            components.contains { $0.status == .down } ? .down : components.contains { $0.status == .degraded } ? .degraded : .up
-        return [
-            "status": .string(worst.rawValue), "node": .string(info.node.text),
-            "components": .list(
-                components.map { part in
-                    .object([
-                        "name": .string(part.name), "status": .string(part.status.rawValue), "reason": .string(part.reason),
-                        "since": .string(part.since.rfc3339),
-                    ])
-                }),
-        ]
     }
 
     /// What Prometheus' `http_sd_config` reads: where metrics are, as whoever asks has reached this node.

@@ -76,6 +76,9 @@ package final class SpanExport: Sendable {
         telemetry.health.set("tracing", .up)
     }
 
+    /// Spans that came when the queue was full.
+    package var dropped: Counter { queue.dropped }
+
     /// Until the surrounding task is cancelled; then what waits is sent once.
     package func run() async {
         while (try? await Task.sleep(for: settings.interval)) != nil {

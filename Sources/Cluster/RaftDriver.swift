@@ -143,6 +143,9 @@ package final class RaftDriver: Sendable {
         }
     }
 
+    /// Since when the log's disk has been at one group of entries; nil while it has none.
+    package var writesSince: Instant? { running.withLock { $0?.thread.busySince } }
+
     /// Whether enough was logged since the last snapshot for another.
     package var wantsSnapshot: Bool {
         bytesSinceSnapshot.load(ordering: .relaxed) > max(settings.snapshotBytes, lastSnapshotBytes.load(ordering: .relaxed))

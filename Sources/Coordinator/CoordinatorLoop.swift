@@ -47,6 +47,7 @@ package final class CoordinatorLoop: ReportSink {
         case committed(LogIndex)
         case failed(StorageError)
         case snapshotDone(StorageError?)
+        case probe(@Sendable () -> Void)
     }
 
     /// What is committed, for readers.
@@ -102,6 +103,9 @@ package final class CoordinatorLoop: ReportSink {
     package func join(_ worker: any WorkerLink) { mail.force(.join(worker)) }
     package func didCommit(_ index: LogIndex) { mail.force(.committed(index)) }
     package func didFail(_ error: StorageError) { mail.force(.failed(error)) }
+
+    /// Answers when the thread gets round to it: for whoever watches.
+    package func probe(_ answer: @escaping @Sendable () -> Void) { mail.force(.probe(answer)) }
 
     /// Finishes what has been taken in, then ends the thread.
     package func stop() {
@@ -171,6 +175,7 @@ package final class CoordinatorLoop: ReportSink {
                 for (slot, request) in requests.enumerated() { take(request, batch, slot, &inputs) }
             case .reports(let reports): inputs += reports.map { .report($0) }
             case .join(let worker): join(worker, &inputs)
+            case .probe(let answer): answer()
             case .committed(let index): committed = max(committed, index)
             case .failed(let error): fail(error)
             case .snapshotDone(let error):

@@ -33,10 +33,12 @@ package final class CoordinatorNode: Sendable {
     package let raft: RaftDriver
     package let metrics: CoordinatorMetrics
     package let recovery: Recovery
+    private let clock: any NodeClock
 
     /// Reads the folder, becomes leader, and begins to plan. Throws before anything was changed when the folder cannot be trusted.
     package init(folder: DataFolder, disk: any Disk, settings: Settings, telemetry: Telemetry, seed: UInt64) throws(StorageError) {
         let began = telemetry.clock.now
+        clock = telemetry.clock
         let raft = RaftDriver(
             node: folder.identity.node, folder: folder.path + "/raft", disk: disk, settings: settings.raft, telemetry: telemetry)
         let history = try HistoryStore(disk: disk, folder: folder.path + "/history", settings: settings.history, telemetry: telemetry)
@@ -82,6 +84,15 @@ package final class CoordinatorNode: Sendable {
         self.metrics = metrics
         mailbox.connect(loop)
         loop.run(planner: planner)
+    }
+
+    /// What must not stand still here: the thread that plans, and the disk under the log.
+    package var probes: [StallWatch.Probe] {
+        let (loop, raft, clock) = (loop, raft, clock)
+        return [
+            .init("planner", "the planner's thread", .asks { loop.probe($0) }),
+            .init("raft-log", "the disk under the log", .tells { raft.writesSince.map { clock.now.duration(since: $0) } }),
+        ]
     }
 
     /// Makes all that was acknowledged durable (it is already), stops planning, and closes the files.

@@ -27,6 +27,7 @@ public final class Node: Sendable {
     private let worker: TaskRunner?
     private let host: String
     private let port: Int
+    private let healthAddress: (host: String, port: Int)?
     private let startedAt: ClusterTime
     private let logger: Logger
     private let group = Mutex<(group: ServiceGroup?, isStopping: Bool)>((nil, false))
@@ -37,7 +38,8 @@ public final class Node: Sendable {
     /// - Parameter logDescriptor: where log lines go; a console that draws on the terminal gives a file's.
     package init(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2) throws(DistriCError) {
         self.settings = settings
-        (host, port) = try Self.address(settings)
+        (host, port) = try Self.address(settings, "http.address")
+        healthAddress = settings.text("health.address").isEmpty ? nil : try Self.address(settings, "health.address")
         try Self.checkRoles(settings)
         let wantedID = try Self.nodeID(settings)
         let clock = SystemClock()
@@ -94,9 +96,20 @@ public final class Node: Sendable {
             coordinator.loop.join(worker)
         }
         telemetry.health.set("http", .down, reason: "not listening yet")
-        let serving = HTTPService(node: self, ready: ready)
+        let door = await openHealthDoor()
+        do { try await serve(signals, door, ready) } catch {
+            await door.close()
+            throw error
+        }
+        await door.close()
+    }
+
+    private func serve(_ signals: [UnixSignal], _ door: HealthDoor, _ ready: @escaping @Sendable (String) -> Void) async throws {
+        let serving = HTTPService(node: self, door: door, ready: ready)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
-            .init(service: HealthWatch(telemetry: telemetry, coordinator: coordinator, path: folder.path, sink: sink)),
+            .init(
+                service: HealthWatch(
+                    telemetry: telemetry, coordinator: coordinator, path: folder.path, sink: sink, spansDropped: spanExport?.dropped)),
             .init(service: Sampling(telemetry: telemetry, coordinator: coordinator)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
@@ -116,11 +129,31 @@ public final class Node: Sendable {
         } catch let error as HTTPServer.Failure {
             stop()
             throw DistriCError(.unavailable, error.description)
+        } catch let error as HealthDoor.Failure {
+            stop()
+            throw DistriCError(.unavailable, error.description)
         } catch {
             stop()
             throw error
         }
         stop()
+    }
+
+    /// A socket in the data folder always; an address where one is set.
+    private func openHealthDoor() async -> HealthDoor {
+        let door = HealthDoor(telemetry: telemetry)
+        door.watch(StallWatch(HealthDoor.loops + coordinator.probes, telemetry: telemetry))
+        do { try await door.open(socket: folder.path + "/health.sock") } catch {
+            // A path of more than 107 bytes, most of all: the front door says the same.
+            logger.warning("no socket for health", metadata: ["path": "\(folder.path)/health.sock", "error": "\(error)"])
+        }
+        return door
+    }
+
+    fileprivate func open(_ door: HealthDoor) async throws(HealthDoor.Failure) {
+        guard let (host, port) = healthAddress else { return }
+        let bound = try await door.open(host: host, port: port)
+        logger.info("health", metadata: ["url": "http://\(host.contains(":") ? "[\(host)]" : host):\(bound)/health/ready"])
     }
 
     private func stop() {
@@ -218,10 +251,10 @@ extension Node {
         return id
     }
 
-    private static func address(_ settings: Settings) throws(DistriCError) -> (String, Int) {
-        let text = settings.text("http.address")
+    private static func address(_ settings: Settings, _ key: String) throws(DistriCError) -> (host: String, port: Int) {
+        let text = settings.text(key)
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port) else {
-            throw DistriCError(.badConfiguration, "http.address = '\(text)': expected host:port")
+            throw DistriCError(.badConfiguration, "\(key) = '\(text)': expected host:port")
         }
         var host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
@@ -229,7 +262,7 @@ extension Node {
         guard isLoopback || settings.flag("http.insecure") else {
             throw DistriCError(
                 .badConfiguration,
-                "http.address = '\(text)' is reachable from other machines, and this node has no keys and no TLS: listen on 127.0.0.1, or start with --insecure if the network is yours alone"
+                "\(key) = '\(text)' is reachable from other machines, and this node has no keys and no TLS: listen on 127.0.0.1, or start with --insecure if the network is yours alone"
             )
         }
         return (host.isEmpty ? "127.0.0.1" : host, port)
@@ -275,12 +308,14 @@ extension Node {
 
 private struct HTTPService: Service {
     let node: Node
+    let door: HealthDoor
     let ready: @Sendable (String) -> Void
 
     @concurrent
     func run() async throws {
         // Streams of events would keep the server from closing.
         try await withGracefulShutdownHandler {
+            try await node.open(door)
             try await node.serve(ready: ready)
         } onGracefulShutdown: {
             node.closeStreams()
@@ -328,64 +363,5 @@ private struct Sampling: Service {
                 coordinator.intake.sample()
             } while (try? await Task.sleep(for: .seconds(1))) != nil
         }
-    }
-}
-
-/// Whether log lines went lost since somebody last looked.
-private struct LostLines {
-    private var failed: UInt64 = 0
-    private var dropped: UInt64 = 0
-
-    mutating func look(_ telemetry: Telemetry, _ sink: LogSink) {
-        let (failedNow, droppedNow) = (sink.failed.count, telemetry.logs.dropped.reduce(0) { $0 + $1.counter.count })
-        defer { (failed, dropped) = (failedNow, droppedNow) }
-        if failedNow > failed {
-            telemetry.health.set(
-                "log", .degraded, reason: "\(failedNow - failed) lines could not be written: is the disk under the log full?")
-        } else if droppedNow > dropped {
-            telemetry.health.set("log", .degraded, reason: "\(droppedNow - dropped) lines came faster than the log could be written")
-        } else {
-            telemetry.health.set("log", .up)
-        }
-    }
-}
-
-/// Looks after what fails slowly: the disk's free space, the log's thread.
-private struct HealthWatch: Service {
-    let telemetry: Telemetry
-    let coordinator: CoordinatorNode
-    let path: String
-    let sink: LogSink
-
-    @concurrent
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            var lost = LostLines()
-            repeat {
-                look()
-                lost.look(telemetry, sink)
-            } while (try? await Task.sleep(for: .seconds(2))) != nil
-        }
-    }
-
-    private func look() {
-        let (free, total) = FileDisk().space(at: path)
-        let percent = total == 0 ? 100 : Double(free) * 100 / Double(total)
-        if percent < 10 {
-            let reason =
-                "\(String(format: "%.1f", percent)) % of the disk is free (\(free >> 20) MiB); below 10 % is too little for comfort"
-            if telemetry.health.set("disk", .degraded, reason: reason) {
-                telemetry.events.emit("disk.low", subject: path, severity: .warning, reason)
-            }
-        } else {
-            telemetry.health.set("disk", .up)
-        }
-        if let failure = coordinator.loop.storageFailure {
-            telemetry.health.set("storage", .down, reason: failure.description)
-        } else {
-            telemetry.health.set("storage", .up)
-        }
-        let role = coordinator.raft.status.role
-        telemetry.health.set("raft", role == "leader" ? .up : .down, reason: role == "leader" ? "" : "no leader")
     }
 }

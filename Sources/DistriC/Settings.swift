@@ -52,6 +52,9 @@ package struct Settings: Sendable {
         Setting(key: "node.data", kind: .text, standard: "", help: "data folder; empty: $XDG_STATE_HOME/distric/node"),
         Setting(key: "http.address", kind: .text, standard: "127.0.0.1:8080", help: "host:port of the HTTP API; port 0 takes a free one"),
         Setting(key: "http.insecure", kind: .flag, standard: false, help: "listen beyond loopback without TLS and keys"),
+        Setting(
+            key: "health.address", kind: .text, standard: "",
+            help: "host:port for /health alone, which nothing stuck can silence; empty: only DATA/health.sock"),
         Setting(key: "worker.slots", kind: .whole(1...10_000), standard: 8, help: "exec and http tasks at once"),
         Setting(key: "worker.allow_exec", kind: .list, standard: [], help: "programs that exec@1 may start: patterns on real paths"),
         Setting(key: "worker.allow_http", kind: .list, standard: [], help: "internal hosts (host or host:port) that http@1 may reach"),

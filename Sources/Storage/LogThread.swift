@@ -1,4 +1,5 @@
 package import Primitives
+import Synchronization
 
 /// The one thread that writes the log: it takes all that is queued, writes it at once, syncs once, and reports once.
 package final class LogThread: Sendable {
@@ -27,19 +28,23 @@ package final class LogThread: Sendable {
 
     private let work: Mailbox<Work>
     private let thread: NamedThread
+    private let busy = BusySince()
 
     /// Takes over a log that has been opened; the caller must not touch it again.
     package init(log: SegmentedLog, clock: any NodeClock, observer: Observer) {
         // What waits is bounded by what the proposer admits; the limit here is a second line.
         let work = Mailbox<Work>(limit: 65_536)
         self.work = work
-        let holder = LogHolder(log)
-        thread = NamedThread("raft-log") { holder.run(work: { work.take(timeout: $0) }, clock: clock, observer: observer) }
+        let (holder, busy) = (LogHolder(log), busy)
+        thread = NamedThread("raft-log") { holder.run(work: { work.take(timeout: $0) }, clock: clock, busy: busy, observer: observer) }
     }
 
     /// False when the thread has stopped.
     package func append(_ entries: [LogEntry]) -> Bool { work.force(.append(entries)) }
     package func compact(through index: LogIndex) { work.force(.compact(index)) }
+
+    /// Since when it has been at the group that it writes; nil while nothing is to be written.
+    package var busySince: Instant? { busy.instant }
 
     /// Writes what is queued, then ends the thread.
     package func close() {
@@ -54,10 +59,12 @@ package final class LogThread: Sendable {
 
         init(_ log: SegmentedLog) { self.log = log }
 
-        func run(work: (Duration?) -> [Work]?, clock: any NodeClock, observer: Observer) {
+        func run(work: (Duration?) -> [Work]?, clock: any NodeClock, busy: BusySince, observer: Observer) {
             var isMarked = true
             while let batch = work(isMarked ? nil : .seconds(1)) {
                 guard !hasFailed else { continue }
+                busy.begin(clock.now)
+                defer { busy.end() }
                 do throws(StorageError) {
                     if batch.isEmpty { try log.mark() } else { try perform(batch, clock, observer) }
                     isMarked = batch.isEmpty
@@ -88,5 +95,18 @@ package final class LogThread: Sendable {
             for case .compact(let index) in batch { try log.compact(through: index) }
             try log.prepareAhead()
         }
+    }
+}
+
+/// When the work at hand was begun; read by whoever watches.
+private final class BusySince: Sendable {
+    private let nanoseconds = Atomic<Int64>(0)
+
+    func begin(_ now: Instant) { nanoseconds.store(max(1, now.nanoseconds), ordering: .relaxed) }
+    func end() { nanoseconds.store(0, ordering: .relaxed) }
+
+    var instant: Instant? {
+        let since = nanoseconds.load(ordering: .relaxed)
+        return since == 0 ? nil : Instant(nanoseconds: since)
     }
 }

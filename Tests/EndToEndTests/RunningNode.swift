@@ -89,13 +89,13 @@ final class RunningNode {
     private let log: URL
 
     /// Starts a node and waits until it is ready; its log is in `<data>.log`.
-    init(data: String, _ arguments: [String] = []) throws {
+    init(data: String, _ arguments: [String] = [], environment: [String: String] = [:]) throws {
         log = URL(filePath: data + ".log")
         try Data().write(to: log)
         process = Process()
         process.executableURL = URL(filePath: Built.distric)
         process.arguments = ["node", "--id", "n1", "--data", data, "--http", "127.0.0.1:0"] + arguments
-        process.environment = base
+        process.environment = base.merging(environment) { $1 }
         process.currentDirectoryURL = FileManager.default.temporaryDirectory
         process.standardError = try FileHandle(forWritingTo: log)
         process.standardInput = FileHandle.nullDevice

@@ -10,7 +10,8 @@ let allowedImports: [String: Set<String>] = [
     "Workflows": ["Primitives", "Text", "CEL"],
     "Definitions": ["Primitives", "Text", "Yams", "TOMLKit"],
     "Observability": [
-        "Primitives", "Text", "CThreadSlot", "CLogTail", "CZlib", "DequeModule", "Logging", "CoreMetrics", "ServiceContextModule",
+        "Primitives", "Text", "CThreadSlot", "CLogTail", "CKernelClock", "CZlib", "DequeModule", "Logging", "CoreMetrics",
+        "ServiceContextModule",
         "Tracing",
     ] + system,
     "Storage": ["Primitives", "CChecksum", "Observability"] + system,

@@ -1,0 +1,163 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+package import Observability
+import Primitives
+import Synchronization
+import Text
+
+/// What `/health/live` and `/health/ready` say, at whichever door.
+struct HealthAnswers: Sendable {
+    let node: NodeID
+    let health: HealthRegistry
+
+    var live: Value { ["status": "up", "node": .string(node.text)] }
+
+    var isReady: Bool { health.isReady }
+
+    var ready: Value {
+        let components = health.all
+        let worst: HealthRegistry.Status =
+            components.contains { $0.status == .down } ? .down : components.contains { $0.status == .degraded } ? .degraded : .up
+        return [
+            "status": .string(worst.rawValue), "node": .string(node.text),
+            "components": .list(
+                components.map { part in
+                    .object([
+                        "name": .string(part.name), "status": .string(part.status.rawValue), "reason": .string(part.reason),
+                        "since": .string(part.since.rfc3339),
+                    ])
+                }),
+        ]
+    }
+}
+
+/// Health on an event loop and a thread of its own, which does nothing else: a front door that is stuck cannot silence it. The same loop looks
+/// twice a second whether the others answer.
+package final class HealthDoor: Sendable {
+    /// Why a door could not be opened.
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// Connections at once; one more is closed.
+    static let connectionLimit = 64
+    private static let idle: TimeAmount = .seconds(5)
+    private static let pause: TimeAmount = .milliseconds(500)
+
+    private let answers: HealthAnswers
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let channels = Mutex<[any Channel]>([])
+    private let connections = Atomic<Int>(0)
+
+    package init(telemetry: Telemetry) { answers = HealthAnswers(node: telemetry.node, health: telemetry.health) }
+
+    /// Event loops that serve the front door and outgoing requests, and the threads that Swift's tasks run on.
+    package static var loops: [StallWatch.Probe] {
+        var probes = MultiThreadedEventLoopGroup.singleton.makeIterator().enumerated().map { number, loop in
+            StallWatch.Probe("loops", "event loop \(number + 1)", .asks { answer in loop.execute(answer) })
+        }
+        probes.append(StallWatch.Probe("loops", "the task pool", .asks { answer in Task.detached { answer() } }))
+        return probes
+    }
+
+    package func watch(_ watch: StallWatch) {
+        group.next().scheduleRepeatedTask(initialDelay: .zero, delay: Self.pause) { _ in watch.look() }
+    }
+
+    /// Answers on a socket in the file system, which only the node's own user may open.
+    package func open(socket path: String) async throws {
+        let channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+        channels.withLock { $0.append(channel) }
+        chmod(path, 0o600)
+    }
+
+    /// Answers on TCP; returns the port.
+    package func open(host: String, port: Int) async throws(Failure) -> Int {
+        do {
+            let channel = try await bootstrap.bind(host: host, port: port).get()
+            channels.withLock { $0.append(channel) }
+            return channel.localAddress?.port ?? port
+        } catch {
+            throw Failure(description: "cannot listen for health on \(host):\(port): \(error)")
+        }
+    }
+
+    package func close() async {
+        for channel in channels.withLock({ $0 }) { try? await channel.close() }
+        try? await group.shutdownGracefully()
+    }
+
+    private var bootstrap: ServerBootstrap {
+        let (answers, door) = (answers, self)
+        return ServerBootstrap(group: group)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard door.connections.add(1, ordering: .relaxed).newValue <= HealthDoor.connectionLimit else {
+                        door.connections.subtract(1, ordering: .relaxed)
+                        throw Failure(description: "too many ask at once")
+                    }
+                    channel.closeFuture.whenComplete { _ in door.connections.subtract(1, ordering: .relaxed) }
+                    let pipeline = channel.pipeline.syncOperations
+                    try pipeline.configureHTTPServerPipeline()
+                    try pipeline.addHandler(IdleStateHandler(allTimeout: HealthDoor.idle))
+                    try pipeline.addHandler(HealthHandler(answers: answers))
+                }
+            }
+    }
+}
+
+/// One answer, then the connection closes.
+private final class HealthHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let answers: HealthAnswers
+    private var head: HTTPRequestHead?
+
+    init(answers: HealthAnswers) { self.answers = answers }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): self.head = head
+        case .body: break
+        case .end:
+            guard let head else { return }
+            self.head = nil
+            answer(head, context)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is IdleStateHandler.IdleStateEvent { context.close(promise: nil) }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func answer(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let (status, value) = content(request)
+        let body = JSONWriter.bytes(value)
+        var headers = HTTPHeaders([("Content-Type", "application/json"), ("Content-Length", "\(body.count)"), ("Connection", "close")])
+        if status == .methodNotAllowed { headers.add(name: "Allow", value: "GET, HEAD") }
+        context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers))), promise: nil)
+        if request.method != .HEAD {
+            context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: body)))), promise: nil)
+        }
+        let channel = context.channel
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
+    }
+
+    private func content(_ request: HTTPRequestHead) -> (HTTPResponseStatus, Value) {
+        let path = request.uri.prefix { $0 != "?" }
+        guard path == "/health/live" || path == "/health/ready" else {
+            return (.notFound, ["status": 404, "detail": "only /health/live and /health/ready are here"])
+        }
+        guard request.method == .GET || request.method == .HEAD else {
+            return (.methodNotAllowed, ["status": 405, "detail": "health is asked with GET or HEAD"])
+        }
+        guard path == "/health/ready" else { return (.ok, answers.live) }
+        return (answers.isReady ? .ok : .serviceUnavailable, answers.ready)
+    }
+}

@@ -1,0 +1,109 @@
+import Cluster
+import Coordinator
+import Foundation
+import Observability
+import Primitives
+import ServiceLifecycle
+import Storage
+
+/// Whether what is dropped when a ring is full has been, since somebody last looked.
+private struct Losses {
+    private var before: [String: UInt64] = [:]
+
+    mutating func since(_ name: String, _ count: UInt64) -> UInt64 {
+        defer { before[name] = count }
+        return count - min(count, before[name] ?? 0)
+    }
+}
+
+/// Looks after what fails slowly: the disk's free space, the log's thread, the clock, queues that overflow.
+struct HealthWatch: Service {
+    let telemetry: Telemetry
+    let coordinator: CoordinatorNode
+    let path: String
+    let sink: LogSink
+    /// Of the queue to a collector.
+    let spansDropped: Counter?
+
+    @concurrent
+    func run() async throws {
+        let clock = KernelClock.current == nil ? nil : ClockGauges(telemetry.metrics)
+        await cancelWhenGracefulShutdown {
+            var losses = Losses()
+            repeat {
+                lookAtDisk()
+                lookAtRaft()
+                lookAtLog(&losses)
+                lookAtQueues(&losses)
+                if let clock { look(at: clock) }
+            } while (try? await Task.sleep(for: .seconds(2))) != nil
+        }
+    }
+
+    private func lookAtDisk() {
+        let (free, total) = FileDisk().space(at: path)
+        let percent = total == 0 ? 100 : Double(free) * 100 / Double(total)
+        if percent < 10 {
+            let reason =
+                "\(String(format: "%.1f", percent)) % of the disk is free (\(free >> 20) MiB); below 10 % is too little for comfort"
+            if telemetry.health.set("disk", .degraded, reason: reason) {
+                telemetry.events.emit("disk.low", subject: path, severity: .warning, reason)
+            }
+        } else {
+            telemetry.health.set("disk", .up)
+        }
+        if let failure = coordinator.loop.storageFailure {
+            telemetry.health.set("storage", .down, reason: failure.description)
+        } else {
+            telemetry.health.set("storage", .up)
+        }
+    }
+
+    private func lookAtRaft() {
+        let role = coordinator.raft.status.role
+        telemetry.health.set("raft", role == "leader" ? .up : .down, reason: role == "leader" ? "" : "no leader")
+    }
+
+    private func lookAtLog(_ losses: inout Losses) {
+        let failed = losses.since("failed", sink.failed.count)
+        let dropped = losses.since("dropped", telemetry.logs.dropped.reduce(0) { $0 + $1.counter.count })
+        if failed > 0 {
+            telemetry.health.set("log", .degraded, reason: "\(failed) lines could not be written: is the disk under the log full?")
+        } else if dropped > 0 {
+            telemetry.health.set("log", .degraded, reason: "\(dropped) lines came faster than the log could be written")
+        } else {
+            telemetry.health.set("log", .up)
+        }
+    }
+
+    private func lookAtQueues(_ losses: inout Losses) {
+        let events = losses.since("events", telemetry.events.dropped.count)
+        let spans = losses.since("spans", spansDropped?.count ?? 0)
+        var reasons: [String] = []
+        if events > 0 { reasons.append("\(events) events were not sent to followers that do not keep up") }
+        if spans > 0 { reasons.append("\(spans) spans came when the queue to the collector was full") }
+        telemetry.health.set("queues", reasons.isEmpty ? .up : .degraded, reason: reasons.joined(separator: "; "))
+    }
+
+    private func look(at gauges: ClockGauges) {
+        guard let clock = KernelClock.current else { return }
+        gauges.offset.set(clock.offset.seconds)
+        gauges.isSynchronised.set(clock.isSynchronised ? 1 : 0)
+        if let complaint = clock.complaint {
+            telemetry.health.set("clock-sync", .degraded, reason: complaint)
+        } else {
+            telemetry.health.set("clock-sync", .up, reason: clock.isSynchronised ? "" : "nobody keeps this machine's clock")
+        }
+    }
+}
+
+/// What the kernel says of the wall clock.
+private struct ClockGauges {
+    let offset: Gauge
+    let isSynchronised: Gauge
+
+    init(_ metrics: MetricsRegistry) {
+        offset = metrics.gauge("distric_clock_offset_seconds", "Distance of the wall clock from the time that is kept to.")
+        isSynchronised = metrics.gauge("distric_clock_synchronized", "1 while somebody keeps this machine's clock.")
+    }
+}
