@@ -1,4 +1,4 @@
-import HTTPTypes
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -33,8 +33,8 @@ struct HealthAnswers: Sendable {
     }
 }
 
-/// Health on an event loop and a thread of its own, which does nothing else: a front door that is stuck cannot silence it. The same loop looks
-/// twice a second whether the others answer.
+/// Health on an event loop and a thread of its own, which does nothing else: a front door that is stuck cannot silence it. A second one looks twice
+/// a second whether the others answer; it may log, and be held up by that.
 package final class HealthDoor: Sendable {
     /// Why a door could not be opened.
     package struct Failure: Error, CustomStringConvertible {
@@ -48,6 +48,8 @@ package final class HealthDoor: Sendable {
 
     private let answers: HealthAnswers
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let watching = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let socketPath = Mutex<String?>(nil)
     private let channels = Mutex<[any Channel]>([])
     private let connections = Atomic<Int>(0)
 
@@ -63,13 +65,14 @@ package final class HealthDoor: Sendable {
     }
 
     package func watch(_ watch: StallWatch) {
-        group.next().scheduleRepeatedTask(initialDelay: .zero, delay: Self.pause) { _ in watch.look() }
+        watching.next().scheduleRepeatedTask(initialDelay: .zero, delay: Self.pause) { _ in watch.look() }
     }
 
     /// Answers on a socket in the file system, which only the node's own user may open.
     package func open(socket path: String) async throws {
         let channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
         channels.withLock { $0.append(channel) }
+        socketPath.withLock { $0 = path }
         chmod(path, 0o600)
     }
 
@@ -86,7 +89,9 @@ package final class HealthDoor: Sendable {
 
     package func close() async {
         for channel in channels.withLock({ $0 }) { try? await channel.close() }
+        if let path = socketPath.withLock({ $0 }) { unlink(path) }
         try? await group.shutdownGracefully()
+        try? await watching.shutdownGracefully()
     }
 
     private var bootstrap: ServerBootstrap {

@@ -27,7 +27,7 @@ struct HealthWatch: Service {
 
     @concurrent
     func run() async throws {
-        let clock = KernelClock.current == nil ? nil : ClockGauges(telemetry.metrics)
+        let gauges = ClockGauges(telemetry.metrics)
         await cancelWhenGracefulShutdown {
             var losses = Losses()
             repeat {
@@ -35,7 +35,7 @@ struct HealthWatch: Service {
                 lookAtRaft()
                 lookAtLog(&losses)
                 lookAtQueues(&losses)
-                if let clock { look(at: clock) }
+                lookAtClock(gauges)
             } while (try? await Task.sleep(for: .seconds(2))) != nil
         }
     }
@@ -85,7 +85,7 @@ struct HealthWatch: Service {
         telemetry.health.set("queues", reasons.isEmpty ? .up : .degraded, reason: reasons.joined(separator: "; "))
     }
 
-    private func look(at gauges: ClockGauges) {
+    private func lookAtClock(_ gauges: ClockGauges) {
         guard let clock = KernelClock.current else { return }
         gauges.offset.set(clock.offset.seconds)
         gauges.isSynchronised.set(clock.isSynchronised ? 1 : 0)

@@ -8,11 +8,6 @@ package struct KernelClock: Equatable, Sendable {
     /// Whether somebody keeps it at all.
     package var isSynchronised: Bool
 
-    package init(offset: Duration, isSynchronised: Bool) {
-        self.offset = offset
-        self.isSynchronised = isSynchronised
-    }
-
     /// Nil where the kernel does not say, as in some sandboxes.
     package static var current: KernelClock? {
         var offset: Int64 = 0
@@ -22,7 +17,7 @@ package struct KernelClock: Equatable, Sendable {
     }
 
     /// From which on times of this node mislead whoever compares them with another's.
-    package static let tolerance: Duration = .milliseconds(250)
+    private static let tolerance: Duration = .milliseconds(250)
 
     /// Why the clock is not to be relied on; nil when it is, or when nobody keeps it and nothing is known.
     package var complaint: String? {

@@ -28,8 +28,7 @@ package final class StallWatch: Sendable {
     /// One probe, and since when its answer is awaited.
     private final class Watched: Sendable {
         let probe: Probe
-        /// Nanoseconds; 0 while nothing is asked.
-        let askedAt = Atomic<Int64>(0)
+        let asked = BusySince()
         let isStalled = Atomic<Bool>(false)
         let lag: Gauge
         let stalls: Counter
@@ -56,24 +55,27 @@ package final class StallWatch: Sendable {
     /// Asks whoever is not being asked already, and says who has been silent for too long. From one thread, some times a second.
     package func look() {
         var reasons: [String: [String]] = [:]
+        var changed: [(one: Watched, isStalled: Bool)] = []
         for one in watched {
             let waited = wait(one)
             one.lag.set(waited.seconds)
             let isStalled = waited >= Self.limit
             reasons[one.probe.component, default: []] += isStalled ? ["\(one.probe.name) has not answered for \(waited.text)"] : []
-            if one.isStalled.exchange(isStalled, ordering: .relaxed) != isStalled { announce(one, isStalled) }
+            if one.isStalled.exchange(isStalled, ordering: .relaxed) != isStalled { changed.append((one, isStalled)) }
         }
         for (component, found) in reasons {
             telemetry.health.set(component, found.isEmpty ? .up : .degraded, reason: found.joined(separator: "; "))
         }
+        // Last, since to log may wait for the very disk that stalls.
+        for (one, isStalled) in changed { announce(one, isStalled) }
     }
 
     private func announce(_ one: Watched, _ isStalled: Bool) {
         let name = one.probe.name
         if isStalled {
             one.stalls.increment()
-            telemetry.warn("health", "stalled", ["part": name])
             telemetry.events.emit("node.stalled", subject: name, severity: .warning, "\(name) does not answer")
+            telemetry.warn("health", "stalled", ["part": name])
         } else {
             telemetry.events.emit("node.recovered", subject: name, "\(name) answers again")
         }
@@ -84,10 +86,9 @@ package final class StallWatch: Sendable {
         case .tells(let age): return age() ?? .zero
         case .asks(let ask):
             let now = telemetry.clock.now
-            let askedAt = one.askedAt.load(ordering: .relaxed)
-            guard askedAt == 0 else { return now.duration(since: Instant(nanoseconds: askedAt)) }
-            one.askedAt.store(max(1, now.nanoseconds), ordering: .relaxed)
-            ask { one.askedAt.store(0, ordering: .relaxed) }
+            if let since = one.asked.instant { return now.duration(since: since) }
+            one.asked.begin(now)
+            ask { one.asked.end() }
             return .zero
         }
     }

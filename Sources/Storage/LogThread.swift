@@ -1,5 +1,5 @@
+import Observability
 package import Primitives
-import Synchronization
 
 /// The one thread that writes the log: it takes all that is queued, writes it at once, syncs once, and reports once.
 package final class LogThread: Sendable {
@@ -95,18 +95,5 @@ package final class LogThread: Sendable {
             for case .compact(let index) in batch { try log.compact(through: index) }
             try log.prepareAhead()
         }
-    }
-}
-
-/// When the work at hand was begun; read by whoever watches.
-private final class BusySince: Sendable {
-    private let nanoseconds = Atomic<Int64>(0)
-
-    func begin(_ now: Instant) { nanoseconds.store(max(1, now.nanoseconds), ordering: .relaxed) }
-    func end() { nanoseconds.store(0, ordering: .relaxed) }
-
-    var instant: Instant? {
-        let since = nanoseconds.load(ordering: .relaxed)
-        return since == 0 ? nil : Instant(nanoseconds: since)
     }
 }

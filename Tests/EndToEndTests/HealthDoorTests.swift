@@ -28,6 +28,11 @@ struct HealthDoorTests {
             hold("disk");
             return next(descriptor);
         }
+        ssize_t write(int descriptor, const void *bytes, size_t count) {
+            ssize_t (*next)(int, const void *, size_t) = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+            if (descriptor == 2) hold("log");
+            return next(descriptor, bytes, count);
+        }
         int epoll_wait(int descriptor, struct epoll_event *events, int most, int timeout) {
             int (*next)(int, struct epoll_event *, int, int) = (int (*)(int, struct epoll_event *, int, int))dlsym(RTLD_NEXT, "epoll_wait");
             char name[17] = "";
@@ -80,7 +85,7 @@ struct HealthDoorTests {
         #expect(node.stop() == 0)
     }
 
-    @Test func `an address of its own, garbage and idle connections at it`() throws {
+    @Test func `an address of its own, garbage and idle connections at it`() async throws {
         let folder = try TemporaryFolder()
         let node = try #require(try started(folder, ["--set", "health.address=127.0.0.1:0"]))
         let line = try #require(node.logText.split(separator: "\n").first { $0.contains("\"message\":\"health\"") })
@@ -92,8 +97,17 @@ struct HealthDoorTests {
         #expect(idle.count == 100)
         let open = try raw(node.url, "GET", "/health/live")
         #expect(open.status == 200)
-        let answer = try eventuallyNow { try? raw(port, "GET", "/health/live") }
-        #expect(answer?.status == 200)
+        let answer = try await eventually {
+            (try? raw(port, "GET", "/health/live"))?.value ?? .null
+        } until: {
+            $0 != .null
+        }
+        #expect(answer["status"] == "up")
+        for garbage in ["%%%% no HTTP \u{1B}[2J", "GET /health/live HTTP/9.9", "GET " + String(repeating: "x", count: 200_000)] {
+            let connection = try RawConnection(port)
+            try? connection.send(garbage, "/")
+        }
+        #expect(try raw(port, "GET", "/health/live").status == 200)
         let taken = try run(
             Built.distric,
             [
@@ -109,41 +123,56 @@ struct HealthDoorTests {
         #expect(node.stop() == 0)
     }
 
-    private func eventuallyNow<T>(_ body: () throws -> T?) throws -> T? {
-        let end = Date().addingTimeInterval(20)
-        while Date() < end {
-            if let found = try body() { return found }
-            usleep(100_000)
+    /// Health as the socket tells it, once the component is degraded, or is not any more.
+    private func health(_ folder: TemporaryFolder, _ component: String, isDegraded: Bool) async throws -> Value {
+        try await eventually {
+            try asked(folder, "/health/ready").value
+        } until: {
+            $0 != .null && (reason($0, component) != nil) == isDegraded
         }
-        return nil
     }
 
-    @Test func `stuck event loops do not silence health, and it says so`() throws {
+    private func hold(_ name: String, _ folder: TemporaryFolder) throws { try Data().write(to: URL(filePath: folder.path + "/" + name)) }
+    private func release(_ name: String, _ folder: TemporaryFolder) throws {
+        try FileManager.default.removeItem(atPath: folder.path + "/" + name)
+    }
+
+    @Test(arguments: ["async", "sync"])
+    func `stuck event loops do not silence health, and it says so, though the log is stuck too`(mode: String) async throws {
         let folder = try TemporaryFolder()
-        guard let node = try started(folder, stalling: true) else { return }
-        try Data().write(to: URL(filePath: folder.path + "/loops"))
-        let told = try eventuallyNow { reason(try asked(folder, "/health/ready").value, "loops") }
-        #expect(told?.contains("event loop") == true)
+        guard let node = try started(folder, stalling: true, ["--set", "log.mode=\(mode)"]) else { return }
+        try hold("log", folder)
+        try hold("loops", folder)
+        let stuck = try await health(folder, "loops", isDegraded: true)
+        #expect(reason(stuck, "loops")?.contains("event loop") == true, "\(stuck)")
+        // The watch has come to its log line by now.
+        try await Task.sleep(for: .seconds(1))
         #expect(try asked(folder, "/health/live").status == 200)
-        try FileManager.default.removeItem(atPath: folder.path + "/loops")
-        #expect(try eventuallyNow { reason(try asked(folder, "/health/ready").value, "loops") == nil ? true : nil } == true)
+        #expect(try asked(folder, "/health/ready").status == 200)
+        try release("log", folder)
+        try release("loops", folder)
+        let well = try await health(folder, "loops", isDegraded: false)
+        #expect(well != .null && reason(well, "loops") == nil, "\(well)")
         let events = try raw(node.url, "GET", "/api/v1/events").value["items"]?.list ?? []
         let kinds = Set(events.compactMap { $0["kind"]?.string })
         #expect(kinds.isSuperset(of: ["node.stalled", "node.recovered"]))
         #expect(node.stop() == 0)
+        #expect(node.logText.contains("\"message\":\"stalled\""))
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/data/health.sock"))
     }
 
-    @Test func `a disk that stalls under the log is told while it does`() throws {
+    @Test func `a disk that stalls under the log is told while it does`() async throws {
         let folder = try TemporaryFolder()
         guard let node = try started(folder, stalling: true) else { return }
-        try Data().write(to: URL(filePath: folder.path + "/disk"))
+        try hold("disk", folder)
         let connection = try RawConnection(node.url)
         let definitions = JSONWriter.bytes(.list(pair("stalled", script("exit 0"))))
         try connection.send("POST", "/api/v1/workflows", ["Content-Type: application/json"], body: definitions)
-        let told = try eventuallyNow { reason(try asked(folder, "/health/ready").value, "raft-log") }
-        #expect(told?.contains("the disk under the log has not answered for") == true)
-        try FileManager.default.removeItem(atPath: folder.path + "/disk")
-        #expect(try eventuallyNow { reason(try asked(folder, "/health/ready").value, "raft-log") == nil ? true : nil } == true)
+        let stuck = try await health(folder, "raft-log", isDegraded: true)
+        #expect(reason(stuck, "raft-log")?.contains("the disk under the log has not answered for") == true, "\(stuck)")
+        try release("disk", folder)
+        let well = try await health(folder, "raft-log", isDegraded: false)
+        #expect(well != .null && reason(well, "raft-log") == nil, "\(well)")
         #expect(node.stop() == 0)
     }
 }

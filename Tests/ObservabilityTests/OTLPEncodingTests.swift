@@ -113,6 +113,43 @@ struct OTLPEncodingTests {
         #expect(content(15) == .bytes([0x12, 2] + Array("no".utf8) + [0x18, 2]))
     }
 
+    private var marked: Observability.Span {
+        var marked = span
+        (marked.kind, marked.nanoseconds) = (.client, 7)
+        marked.events = [Span.Event(name: "half", nanoseconds: 5, attributes: Fields([.init("ok", true)]))]
+        marked.links = [
+            Span.Link(context: TraceContext(traceHigh: 0, traceLow: 9, span: 8, isSampled: true, state: "v=1"), attributes: Fields())
+        ]
+        return marked
+    }
+
+    @Test func `kind, events, links and nanoseconds are in the JSON`() throws {
+        let value = try JSONScanner.parse(OTLPEncoding.json.encode([marked], resource))
+        let sent = value["resourceSpans"]?.list?.first?["scopeSpans"]?.list?.first?["spans"]?.list?.first
+        #expect(sent?["kind"] == 3)
+        #expect(sent?["startTimeUnixNano"] == "1000000007" && sent?["endTimeUnixNano"] == "1000005007")
+        #expect(
+            sent?["events"] == [
+                ["timeUnixNano": "5", "name": "half", "attributes": [["key": "ok", "value": ["boolValue": true]]]]
+            ])
+        #expect(
+            sent?["links"] == [
+                ["traceId": "00000000000000000000000000000009", "spanId": "0000000000000008", "traceState": "v=1", "attributes": []]
+            ])
+    }
+
+    @Test func `kind, events, links and nanoseconds are in the protobuf`() throws {
+        let found = try fields(inner(inner(inner(OTLPEncoding.protobuf.encode([marked], resource), 1), 2), 2))
+        func content(_ number: UInt64) -> Content? { found.first { $0.number == number }?.content }
+        #expect(content(6) == .number(3))
+        #expect(content(7) == .number(1_000_000_007))
+        // time fixed64, name, key "ok" with value { bool_value: true }
+        let attribute: [UInt8] = [0x1A, 8, 0x0A, 2] + Array("ok".utf8) + [0x12, 2, 0x10, 1]
+        #expect(content(11) == .bytes([0x09, 5, 0, 0, 0, 0, 0, 0, 0, 0x12, 4] + Array("half".utf8) + attribute))
+        let (trace, state) = ([UInt8](repeating: 0, count: 15) + [9], Array("v=1".utf8))
+        #expect(content(13) == .bytes([0x0A, 16] + trace + [0x12, 8, 0, 0, 0, 0, 0, 0, 0, 8, 0x1A, 3] + state))
+    }
+
     @Test func `what a root without failure has not is left out`() throws {
         var root = span
         (root.parent, root.error, root.context.state, root.attributes) = (0, nil, "", Fields())
