@@ -239,7 +239,7 @@ package final class CoordinatorLoop: ReportSink {
                 workers[item.worker]?.cancel(item.held)
             }
             acknowledge(Self.released(&waiting.acknowledged, committed, \.index))
-            for (_, notice) in Self.released(&waiting.notices, committed, \.index) { loop.tell(notice) }
+            for (index, notice) in Self.released(&waiting.notices, committed, \.index) { loop.tell(notice, index) }
         }
 
         private static func released<T>(_ items: inout [T], _ committed: LogIndex, _ index: (T) -> LogIndex) -> [T] {
@@ -339,7 +339,10 @@ package final class CoordinatorLoop: ReportSink {
     }
 
     /// Counts, and tells people what they want to hear of.
-    private func tell(_ notice: Planner.Notice) {
+    private func tell(_ notice: Planner.Notice, _ index: LogIndex) {
+        func origin(_ run: WorkflowRun) -> Event.Origin {
+            Event.Origin(namespace: run.namespace, index: index, isEcho: EventMessages.began(run.message))
+        }
         switch notice {
         case .runEnded(let run):
             metrics.runsFinished[run.state]?.increment()
@@ -348,20 +351,24 @@ package final class CoordinatorLoop: ReportSink {
             guard run.state != .succeeded else { return }
             telemetry.events.emit(
                 "run.\(run.state.rawValue)", subject: run.id.description, severity: .error,
-                "run of \(run.workflow) \(run.state.rawValue): \(run.error?.message ?? "")", data: ["workflow": .string(run.workflow)])
+                "run of \(run.workflow) \(run.state.rawValue): \(run.error?.message ?? "")", data: ["workflow": .string(run.workflow)],
+                origin: origin(run))
         case .runStarted: metrics.runsStarted.increment()
         case .taskFailed(let run, let task, let attempt, let error, let willRetry):
             metrics.taskFailures.increment()
             telemetry.events.emit(
-                "task.failed", subject: "\(run).\(task)", severity: willRetry ? .warning : .error,
-                "attempt \(attempt) of \(task) failed\(willRetry ? ", will be tried again" : ""): \(error.message)", data: error.value)
+                "task.failed", subject: "\(run.id).\(task)", severity: willRetry ? .warning : .error,
+                "attempt \(attempt) of \(task) failed\(willRetry ? ", will be tried again" : ""): \(error.message)", data: error.value,
+                origin: origin(run))
         case .taskUnknown(let run, let task, let attempt):
             telemetry.events.emit(
-                "task.unknown", subject: "\(run).\(task)", severity: .error,
-                "the worker was lost in the middle of attempt \(attempt) of \(task); say what became of it with 'distric tasks resolve'")
+                "task.unknown", subject: "\(run.id).\(task)", severity: .error,
+                "the worker was lost in the middle of attempt \(attempt) of \(task); say what became of it with 'distric tasks resolve'",
+                origin: origin(run))
         case .taskStarted(let latency): metrics.startLatency.observe(latency)
         case .catalogChanged(let version):
-            telemetry.events.emit("catalog.changed", subject: String(version), "catalog version \(version) is in force")
+            telemetry.events.emit(
+                "catalog.changed", subject: String(version), "catalog version \(version) is in force", origin: Event.Origin(index: index))
         }
     }
 

@@ -68,6 +68,19 @@ package final class Intake: Sendable {
         return verdicts
     }
 
+    /// Whether a rule in force holds for a message; nothing is counted.
+    func isWanted(_ message: Message) -> Bool {
+        loop.catalog.rules.sets(in: message.namespace).contains { !$0.matches(message).isEmpty }
+    }
+
+    /// A message that no request brought: it has a trace of its own.
+    func submit(own message: Message) async -> Verdict {
+        let root = begin(message)
+        let verdict = await submit([message], trace: root?.context)[0]
+        telemetry.spans.end(root)
+        return verdict
+    }
+
     private func begin(_ message: Message) -> OpenSpan? {
         telemetry.spans.begin(
             "message \(message.type)", service: "coordinator", in: telemetry.spans.context(traceparent: nil, tracestate: nil))

@@ -171,11 +171,11 @@ package struct Planner {
             task: place, fence: report.fence, report.outcome, startedAt: report.startedAt, endedAt: max(report.endedAt, report.startedAt))
         let isFresh = step(run, event)
         output.acknowledged.append((state.applied, report, isFresh))
-        guard isFresh, let task = lastRun?.tasks[place] else { return }
-        notice(task, run: report.run, report)
+        guard isFresh, let run = lastRun else { return }
+        notice(run.tasks[place], run, report)
     }
 
-    private mutating func notice(_ task: TaskRecord, run: RunID, _ report: TaskReport) {
+    private mutating func notice(_ task: TaskRecord, _ run: WorkflowRun, _ report: TaskReport) {
         switch report.outcome {
         case .failed(let error), .timedOut(let error):
             output.notices.append(

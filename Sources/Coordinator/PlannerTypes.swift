@@ -93,8 +93,8 @@ extension Planner {
         /// In place of one before it; those that messages start are counted where messages come in.
         case runStarted
         case runEnded(WorkflowRun)
-        case taskFailed(run: RunID, task: String, attempt: Int, TaskError, willRetry: Bool)
-        case taskUnknown(run: RunID, task: String, attempt: Int)
+        case taskFailed(run: WorkflowRun, task: String, attempt: Int, TaskError, willRetry: Bool)
+        case taskUnknown(run: WorkflowRun, task: String, attempt: Int)
         case taskStarted(latency: Duration)
         case catalogChanged(version: UInt64)
     }

@@ -114,6 +114,11 @@ public final class Node: Sendable {
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
         if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
+        if settings.flag("intake.events") {
+            let events = EventIntake(
+                intake: coordinator.intake, telemetry: telemetry, perSecond: settings.whole("intake.events_per_second"))
+            services.append(.init(service: EventService(events: events)))
+        }
         if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
@@ -348,6 +353,20 @@ private struct SpanExportService: Service {
 
     @concurrent
     func run() async throws { await cancelWhenGracefulShutdown { await export.run() } }
+}
+
+/// Events become messages for as long as the node serves.
+private struct EventService: Service {
+    let events: EventIntake
+
+    @concurrent
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await events.run()
+            // The stream ends with the node, maybe before this is told of it: a service that ends by itself would end the others.
+            try? await gracefulShutdown()
+        }
+    }
 }
 
 /// Once a second: what rates and charts are drawn from.

@@ -68,6 +68,12 @@ package struct Settings: Sendable {
         Setting(
             key: "intake.max_open_runs", kind: .whole(1...10_000_000), standard: 100_000,
             help: "open runs beyond which messages are refused"),
+        Setting(
+            key: "intake.events", kind: .flag, standard: true,
+            help: "offer the node's events to the rules, as messages with source distric and type distric.KIND"),
+        Setting(
+            key: "intake.events_per_second", kind: .whole(1...100_000), standard: 20,
+            help: "events that may become messages each second, on average; ten times as many at once"),
         Setting(key: "dedup.age", kind: .duration, standard: "10m", help: "how long a message's id is remembered"),
         Setting(key: "dedup.keys", kind: .whole(1000...10_000_000), standard: 1_000_000, help: "how many ids are remembered"),
         Setting(key: "raft.segment_bytes", kind: .bytes((1 << 20)...(1 << 30)), standard: "16MiB", help: "size of one log file"),

@@ -5,6 +5,22 @@ import Synchronization
 package struct Event: Equatable, Sendable {
     package enum Severity: String, Sendable { case info, warning, error }
 
+    /// What an event belongs to.
+    package struct Origin: Equatable, Sendable {
+        /// That of the run; what is about no run is of `default`.
+        package var namespace: Namespace
+        /// The entry of the log that it came with: its order in the cluster. Nil for what only this node knows.
+        package var index: LogIndex?
+        /// About a run that an event began: no message is made of it, or a failing rule would feed itself.
+        package var isEcho: Bool
+
+        package init(namespace: Namespace = .default, index: LogIndex? = nil, isEcho: Bool = false) {
+            self.namespace = namespace
+            self.index = index
+            self.isEcho = isEcho
+        }
+    }
+
     package var seq: UInt64
     package var node: NodeID
     package var time: ClusterTime
@@ -15,12 +31,14 @@ package struct Event: Equatable, Sendable {
     package var severity: Severity
     package var text: String
     package var data: Value
+    package var origin = Origin()
 
     package var value: Value {
         .object([
             "seq": Value(seq), "node": .string(node.text), "time": .string(time.rfc3339), "kind": .string(kind),
             "subject": .string(subject),
             "severity": .string(severity.rawValue), "text": .string(text), "data": data,
+            "namespace": .string(origin.namespace.text), "index": origin.index.map { Value($0.number) },
         ])
     }
 }
@@ -56,11 +74,15 @@ package final class EventRing: Sendable {
         state = Mutex(State(next: max(1, first)))
     }
 
-    package func emit(_ kind: String, subject: String, severity: Event.Severity = .info, _ text: String, data: Value = .map(Fields())) {
+    package func emit(
+        _ kind: String, subject: String, severity: Event.Severity = .info, _ text: String, data: Value = .map(Fields()),
+        origin: Event.Origin = Event.Origin()
+    ) {
         let time = clock.wall
         state.withLock { state in
             let event = Event(
-                seq: state.next, node: node, time: time, kind: kind, subject: subject, severity: severity, text: text, data: data)
+                seq: state.next, node: node, time: time, kind: kind, subject: subject, severity: severity, text: text, data: data,
+                origin: origin)
             state.next += 1
             if state.events.count < Self.retained {
                 state.events.append(event)

@@ -253,11 +253,13 @@ struct PlannerTests {
         var rig = try Rig()
         let pay = try rig.begin("order")
         let lost = rig.end(pay, .lost)
-        #expect(lost.notices.contains { $0.notice == .taskUnknown(run: pay.run, task: "pay", attempt: 1) })
+        let unknown = try #require(rig.run(pay.run))
+        #expect(lost.notices.contains { $0.notice == .taskUnknown(run: unknown, task: "pay", attempt: 1) })
         let attempt = try rig.begin("fragile", 2)
         let error = TaskError(type: "exit_code", message: "1", status: 1)
         let failed = rig.end(attempt, .failed(error))
-        let expected = Planner.Notice.taskFailed(run: attempt.run, task: "try", attempt: 1, error, willRetry: false)
+        let ended = try #require(failed.ended.first)
+        let expected = Planner.Notice.taskFailed(run: ended, task: "try", attempt: 1, error, willRetry: false)
         #expect(failed.notices.contains { $0.notice == expected })
     }
 

@@ -38,7 +38,7 @@ struct EventRingTests {
         let event = try #require(ring.latest(1).first)
         let expected: Value = [
             "seq": 1, "node": "a", "time": "2026-11-23T14:32:07.012Z", "kind": "task.failed", "subject": "run/1", "severity": "error",
-            "text": "it failed", "data": ["attempt": 2],
+            "text": "it failed", "data": ["attempt": 2], "namespace": "default",
         ]
         #expect(event.value == expected)
     }
