@@ -64,11 +64,19 @@ package struct Span: Equatable, Sendable {
     /// Since 1970.
     package var startNanoseconds: UInt64 { start.milliseconds &* 1_000_000 &+ UInt64(nanoseconds) }
 
+    /// To the microsecond: `2026-11-23T14:32:07.012345Z`.
+    fileprivate static func rfc3339(_ nanoseconds: UInt64) -> String {
+        let micros = String(nanoseconds / 1000 % 1000)
+        let zeros = String(repeating: "0", count: 3 - micros.utf8.count)
+        return ClusterTime(milliseconds: nanoseconds / 1_000_000).rfc3339.dropLast() + zeros + micros + "Z"
+    }
+
     package var value: Value {
         .object([
             "traceId": .string(context.traceID), "spanId": .string(context.spanID),
             "parentId": parent == 0 ? nil : .string(hexadecimal(parent)),
-            "name": .string(name), "service": .string(service), "node": .string(node.text), "start": .string(start.rfc3339),
+            "name": .string(name), "service": .string(service), "node": .string(node.text),
+            "start": .string(Self.rfc3339(startNanoseconds)),
             "durationMs": .double((Double(duration.nanoseconds) / 1000).rounded() / 1000), "error": error.map(Value.string),
             "attributes": .map(attributes), "kind": kind == .internal ? nil : .string(kind.name),
             "events": events.isEmpty ? nil : .list(events.map(\.value)), "links": links.isEmpty ? nil : .list(links.map(\.value)),
@@ -79,7 +87,7 @@ package struct Span: Equatable, Sendable {
 extension Span.Event {
     fileprivate var value: Value {
         [
-            "name": .string(name), "time": .string(ClusterTime(milliseconds: nanoseconds / 1_000_000).rfc3339),
+            "name": .string(name), "time": .string(Span.rfc3339(nanoseconds)),
             "attributes": .map(attributes),
         ]
     }

@@ -212,7 +212,7 @@ package final class SpanStore: Sendable {
     /// The spans of one trace by start.
     package func trace(_ id: String) -> [Span] {
         guard let key = TraceKey(id) else { return [] }
-        return state.withLock { $0.spans }.filter { TraceKey($0.context) == key }.sorted { $0.start < $1.start }
+        return state.withLock { $0.spans }.filter { TraceKey($0.context) == key }.sorted { $0.startNanoseconds < $1.startNanoseconds }
     }
 
     /// What traces are asked for.
@@ -221,7 +221,7 @@ package final class SpanStore: Sendable {
         package var name: String?
         /// Of one of its spans.
         package var service: String?
-        /// The root took at least so long.
+        /// From the start of the first span to the end of the last.
         package var least: Duration?
         package var hasFailed: Bool
 
@@ -235,14 +235,19 @@ package final class SpanStore: Sendable {
 
     private struct Found {
         var spans = 0
+        /// Since 1970, in nanoseconds.
+        var start = UInt64.max
+        var end: UInt64 = 0
         var error: String?
         var isTold = false
         var hasName = false
         var hasService = false
+
+        var length: Duration { .nanoseconds(Int64(clamping: end - min(end, start))) }
     }
 
-    /// The newest traces by their root (or the earliest span that is held), newest first, each with how many spans are held and whether one
-    /// of them failed.
+    /// The newest traces by their root (or the earliest span that is held), newest first, each with how many spans are held, how long all of
+    /// them took and whether one of them failed.
     package func latestTraces(_ count: Int, _ query: Query = Query()) -> [Value] {
         let (held, start) = state.withLock { ($0.spans, $0.start) }
         let known = Set(held.map(\.context.span))
@@ -255,6 +260,8 @@ package final class SpanStore: Sendable {
             var found = traces[TraceKey(span.context)] ?? Found()
             if isRoot, !found.isTold, isPicky || roots.count < count { roots.append(span) }
             found.spans += 1
+            found.start = min(found.start, span.startNanoseconds)
+            found.end = max(found.end, span.startNanoseconds &+ UInt64(max(0, span.duration.nanoseconds)))
             found.error = span.error ?? found.error
             found.isTold = found.isTold || isRoot
             found.hasName = found.hasName || query.name.map { span.name.lowercased().contains($0) } ?? true
@@ -264,11 +271,12 @@ package final class SpanStore: Sendable {
         let wanted = roots.lazy.filter { root in
             guard let found = traces[TraceKey(root.context)] else { return false }
             return found.hasName && found.hasService && (!query.hasFailed || found.error != nil)
-                && query.least.map { root.duration >= $0 } ?? true
+                && query.least.map { found.length >= $0 } ?? true
         }
         return wanted.prefix(count).map { root in
             guard case .map(var fields) = root.value, let found = traces[TraceKey(root.context)] else { return root.value }
             fields["spans"] = Value(found.spans)
+            fields["durationMs"] = .double((found.length.seconds * 1_000_000).rounded() / 1000)
             if let error = found.error { fields["error"] = .string(error) }
             return .map(fields)
         }

@@ -7,7 +7,8 @@ package import Primitives
 ///     /regex/       matches (RFC 9485 with anchors)
 ///     ~wrd          its letters come in this order
 ///     !term         the term does not hold
-///     state:fail    a column has it; also state=failed, state!=failed, name~^w-, queue>100, age>=5s, age<2m
+///     state:fail    a column has it; also state=failed, state!=failed, name~^w-, queue>100, age>=5s, age<2m,
+///                   level>=warning
 ///
 /// The same text filters on the server and marks what matches on a screen.
 package struct RowFilter: Equatable, Sendable {
@@ -142,9 +143,15 @@ package struct RowFilter: Equatable, Sendable {
             }
             return ordered(value, comparison, number)
         case (_, .text(let word)):
+            if let found = severity(text), let wanted = severity(word) { return ordered(found, comparison, wanted) }
             return found == .null ? false : ordered(text.lowercased(), comparison, word.lowercased())
         case (_, .regex): return false
         }
+    }
+
+    /// Levels of log lines, as swift-log has them, and severities of events are ordered by what they mean.
+    private static func severity(_ text: String) -> Int? {
+        ["trace", "debug", "info", "notice", "warning", "error", "critical"].firstIndex(of: text.lowercased())
     }
 
     private static func ordered<T: Comparable>(_ left: T, _ comparison: Comparison, _ right: T) -> Bool {

@@ -122,7 +122,7 @@ struct SpanStoreTests {
         var bare = try span(1, 0xAB, at: 1000)
         let root: Value = [
             "traceId": "00000000000000000000000000000001", "spanId": "00000000000000ab", "name": "span 171", "service": "api", "node": "a",
-            "start": "1970-01-01T00:00:01.000Z", "durationMs": 1.0, "attributes": .map(Fields()), "kind": "server",
+            "start": "1970-01-01T00:00:01.000000Z", "durationMs": 1.0, "attributes": .map(Fields()), "kind": "server",
         ]
         #expect(bare.value == root)
         bare.parent = 0xCD

@@ -15,7 +15,7 @@ struct SpanTreeTests {
 
     private func ids(_ rows: some Sequence<Value>) -> [String] { rows.map { $0["spanId"]?.string ?? "" } }
     private func depths(_ rows: some Sequence<Value>) -> [Int64] { rows.map { $0["depth"]?.int ?? -1 } }
-    private func critical(_ rows: some Sequence<Value>) -> [String] { ids(rows.filter { $0["critical"]?.bool == true }) }
+    private func critical(_ rows: some Sequence<Value>) -> [String] { ids(rows.filter { $0["criticalMs"] != nil }) }
 
     @Test func `spans stand below their parent, in the order they began`() {
         let rows = SpanTree.rows([
@@ -30,6 +30,31 @@ struct SpanTreeTests {
         let rows = SpanTree.rows([span("root", at: 0, for: 200), span("half", in: "root", at: 100, for: 50)])
         #expect(rows.map { $0["from"]?.number ?? -1 } == [0, 0.5])
         #expect(rows.map { $0["to"]?.number ?? -1 } == [1, 0.75])
+    }
+
+    @Test func `on the critical path is what ended last before the next began, each with the time that it alone took`() {
+        let rows = SpanTree.rows([
+            span("root", at: 0, for: 5), span("run", in: "root", at: 1, for: 99), span("first", in: "run", at: 2, for: 18),
+            span("beside", in: "run", at: 3, for: 36), span("again", in: "run", at: 20, for: 20), span("last", in: "run", at: 60, for: 30),
+            span("commit", in: "root", at: 1, for: 2),
+        ])
+        #expect(critical(rows) == ["root", "run", "first", "again", "last"])
+        // The run waited 1 before the first, 20 before the last and 10 after it; what it runs beside held up nothing.
+        #expect(rows.compactMap { $0["criticalMs"]?.number } == [1, 31, 18, 20, 30])
+    }
+
+    @Test func `starts count to the microsecond`() {
+        func at(_ id: String, _ parent: Value?, _ start: String, _ length: Double) -> Value {
+            .object([
+                "spanId": .string(id), "parentId": parent, "start": .string("2026-11-23T14:32:07.\(start)Z"), "durationMs": .double(length),
+            ])
+        }
+        let rows = SpanTree.rows([
+            at("root", nil, "001200", 0.8), at("b", "root", "001600", 0.3), at("a", "root", "001250", 0.3), at("c", "root", "001500", 0.2),
+        ])
+        #expect(ids(rows) == ["root", "a", "c", "b"])
+        #expect(critical(rows) == ["root", "a", "b"])
+        #expect(rows.compactMap { $0["criticalMs"]?.number } == [0.2, 0.3, 0.3])
     }
 
     @Test func `the critical path goes from the root to the child that ends last`() {

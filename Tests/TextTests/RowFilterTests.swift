@@ -7,6 +7,7 @@ enum FilterTables {
     static let columns: [String: Value] = [
         "state": "failed", "name": "w-12", "queue": 120, "age": 5000, "took": "1h30m", "note": nil, "ok": true, "ratio": 0.5,
         "data.size": 6, "größe": 2, "tags": ["a", "b"], "code": "007", "serial": "1234567890123456789",
+        "level": "warning",
     ]
     static let text = "w-12 failed Order-Placed 120 http://example.org/a 12:30"
 
@@ -32,6 +33,8 @@ enum FilterTables {
         // numbers
         "queue>100", "queue>=120", "queue<121", "queue<=120", "queue=120", "queue=120.0", "queue=1.2e2", "queue!=7", "queue:12", "queue>-1",
         "data.size>5", "größe=2", "ratio<1", "ratio=0.5", "ratio>0.25", "queue:/^12/",
+        // levels, by how grave they are
+        "level>=warning", "level>info", "level>=Debug", "level<critical", "level<=error", "level!=error", "level=warning",
         // lengths of time, against milliseconds and against texts
         "age>=5s", "age=5s", "age<2m", "age<5001", "age>4999ms", "age<1h30m", "age!=6s", "took>1h", "took=90m", "took<2h", "took>=5400s",
         "took:30m",
@@ -47,6 +50,7 @@ enum FilterTables {
         "state!=failed", "state:/ED$/", "state!=/fail/", "state<a", "state<failed", "state>failed", "state=", "state=5", "state>5",
         "state<5", "state:\"w\"", "queue>120", "queue<120", "queue!=120", "queue=121", "queue:13", "queue>=121", "queue<=119",
         "queue:/^2/", "age>5s", "age<5s", "age>1h", "age=5", "age!=5s", "took>2h", "took!=90m", "took<=89m", "ok=false", "ok>1", "tags:c",
+        "level>warning", "level>=error", "level<notice", "level>=critical", "level<trace",
         "code=7", "code!=007", "serial=1234567890123456788", "note!=", "note:x", "note>1", "note<1", "note=1", "note>a", "note<a", "nope:x",
         "nope=x", "nope<=5s", "state:fail missing",
         "missing state:fail", "queue>100 queue<110", "!state=done !queue=120",

@@ -172,7 +172,8 @@ package struct Traces: AsyncParsableCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show the spans of one trace.")
+        static let configuration = CommandConfiguration(
+            abstract: "Show the spans of one trace as a tree; HELD UP is the time that the whole waited for one alone.")
         @Argument(help: "The trace's id.") var id: String
         @OptionGroup var common: CommonOptions
 
@@ -180,10 +181,12 @@ package struct Traces: AsyncParsableCommand {
         func run() async throws {
             let answer = try await common.client.get("/api/v1/traces/\(NodeClient.escaped(id))")
             let columns = [
-                Column("START", "start"), Column("MS", "durationMs"), Column("SPAN", "name"), Column("NODE", "node", wide: true),
-                Column("ERROR", "error"),
+                Column("START", "start"), Column("MS", "durationMs"),
+                Column("HELD UP") { $0["criticalMs"] == nil ? "" : Column.plain($0["criticalMs"] ?? .null) },
+                Column("SPAN") { String(repeating: "  ", count: Int($0["depth"]?.int ?? 0)) + ($0["name"]?.string ?? "") },
+                Column("NODE", "node", wide: true), Column("ERROR", "error"),
             ]
-            common.print(answer["spans"]?.list ?? [], columns, name: "spanId", empty: "no span")
+            common.print(Array(SpanTree.rows(answer["spans"]?.list ?? [])), columns, name: "spanId", empty: "no span")
         }
     }
 }

@@ -143,10 +143,12 @@ enum DetailViews {
                 ConsoleColumn("SPAN", "name", .flexible(22), rank: 0) { row, _ in
                     String(repeating: "  ", count: min(8, Int(row["depth"]?.int ?? 0))) + Words.oneLine(Words.plain(row["name"]))
                 }, ConsoleColumn("TOOK", "durationMs", .fixed(7), right: true, rank: 0) { row, _ in Words.milliseconds(row["durationMs"]) },
-                bar, .plain("ERROR", "error", .fixed(20), rank: 3),
+                ConsoleColumn("HELD UP", "criticalMs", .fixed(7), right: true, rank: 2) { row, _ in
+                    row["criticalMs"] == nil ? "" : Words.milliseconds(row["criticalMs"])
+                }, bar, .plain("ERROR", "error", .fixed(20), rank: 3),
             ]
         }(),
-        header: { value, context in SpanTree.header(value, context) }, detail: { row, _ in Words.json(row) },
+        header: { value, context in SpanTree.header(value, context) }, detail: { row, context in SpanTree.detail(row, context) },
         open: { row, place in
             var logs = Place(.logs)
             logs.subject = "\(place.subject.prefix(32))"

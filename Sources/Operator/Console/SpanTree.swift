@@ -26,8 +26,7 @@ package enum SpanTree {
                     for member in fields.members {
                         // By length first: most keys are none of these, and two texts that differ are dear to compare.
                         switch member.key.utf8.count {
-                        case 5 where member.key == "start":
-                            start = Double(member.value.string.flatMap { ClusterTime(rfc3339: $0) }?.milliseconds ?? 0)
+                        case 5 where member.key == "start": start = member.value.string.map(Self.milliseconds) ?? 0
                         case 6 where member.key == "spanId": id = member.value.string ?? ""
                         case 8 where member.key == "parentId": parent = member.value.string
                         case 10 where member.key == "durationMs": duration = max(0, member.value.number ?? 0)
@@ -62,14 +61,34 @@ package enum SpanTree {
             }
         }
 
-        /// From the root down, always the child that ends last: what the whole waited for.
-        var criticalPath: [Int] {
-            var path: [Int] = []
-            var here = roots.max { ends[$0] < ends[$1] }
+        /// Since 1970, to the microsecond where the text has it.
+        private static func milliseconds(_ text: String) -> Double {
+            guard let time = ClusterTime(rfc3339: text) else { return 0 }
+            let micros = text.utf8.count == 27 ? Int(text.utf8.dropFirst(23).prefix(3).reduce(0) { $0 * 10 + Int($1) - 48 }) : 0
+            return Double(time.milliseconds) + Double(micros) / 1000
+        }
+
+        /// What the whole waited for, with the time in which each alone held it up: from the end back, always the child that ended last before
+        /// the one after it began; the rest of the time is the parent's own. Of the root that is at work last.
+        var criticalPath: [(place: Int, own: Double)] {
+            // What a span began may outlast it.
+            var reach = ends
+            var order: [Int] = []
+            walk { place, _ in order.append(place) }
+            for place in order.reversed() { for child in children(of: place) { reach[place] = max(reach[place], reach[child]) } }
+            var path: [(place: Int, own: Double)] = []
             // A root has no parent, so that the way down from it never comes back.
-            while let place = here {
-                path.append(place)
-                here = children(of: place).max { ends[$0] < ends[$1] }
+            var stack = roots.max { reach[$0] < reach[$1] }.map { [$0] } ?? []
+            while let place = stack.popLast() {
+                var own = reach[place] - starts[place]
+                var limit = Double.infinity
+                // Times are rounded to microseconds.
+                for child in children(of: place).sorted(by: { reach[$0] > reach[$1] }) where reach[child] <= limit + 0.002 {
+                    stack.append(child)
+                    own -= reach[child] - starts[child]
+                    limit = starts[child]
+                }
+                path.append((place, max(0, own)))
             }
             return path
         }
@@ -90,25 +109,25 @@ package enum SpanTree {
         }
     }
 
-    /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and `critical`, made when they are asked
-    /// for. Linear but for sorting.
+    /// Spans in the order of a depth-first walk, with `depth`, `from` and `to` (shares of the whole), and on the critical path `criticalMs`, made
+    /// when they are asked for. Linear but for sorting.
     package static func rows(_ spans: [Value]) -> RowList {
         let tree = Tree(spans)
         guard let first = tree.starts.min(), let last = tree.ends.max() else { return RowList([]) }
-        var isCritical = Array(repeating: false, count: spans.count)
-        for place in tree.criticalPath { isCritical[place] = true }
+        var critical = [Double?](repeating: nil, count: spans.count)
+        for (place, own) in tree.criticalPath { critical[place] = own }
         var order: [(place: Int, depth: Int)] = []
         order.reserveCapacity(spans.count)
         tree.walk { place, depth in if case .map = spans[place] { order.append((place, depth)) } }
         let whole = max(0.001, last - first)
-        return RowList(count: order.count) { [order, isCritical] row in
+        return RowList(count: order.count) { [order, critical] row in
             let (place, depth) = order[row]
             var fields = spans[place].map ?? Fields()
             // What a span calls the same gives way.
             fields["depth"] = Value(depth)
             fields["from"] = .double((tree.starts[place] - first) / whole)
             fields["to"] = .double((tree.ends[place] - first) / whole)
-            fields["critical"] = .bool(isCritical[place])
+            fields["criticalMs"] = critical[place].map { .double(($0 * 1000).rounded() / 1000) }
             return .map(fields)
         }
     }
@@ -132,10 +151,55 @@ package enum SpanTree {
         let mark = context.level == .ascii ? "#" : "█"
         var line = Line("")
         for (name, role) in legend { line = line + Line("\(mark) ", role) + Line("\(name)  ", .dim) }
-        let path = Tree(spans).criticalPath.map { Words.oneLine(Words.plain(spans[$0]["name"])) }
         return [
             .fact("trace", Words.plain(value["traceId"]), .bright) + Line("   \(spans.count) spans", .dim),
-            .fact("critical", path.joined(separator: " > ")), line, Line(),
+            .fact("critical", waits(spans)), line, Line(),
         ]
+    }
+
+    /// What held the whole up most: `run pay 224ms, 2 x task ship 28ms`.
+    private static func waits(_ spans: [Value]) -> String {
+        var byName: [String: (count: Int, own: Double)] = [:]
+        for (place, own) in Tree(spans).criticalPath {
+            let known = byName[Words.plain(spans[place]["name"])] ?? (0, 0)
+            byName[Words.plain(spans[place]["name"])] = (known.count + 1, known.own + own)
+        }
+        let longest = byName.sorted { ($1.value.own, $0.key) < ($0.value.own, $1.key) }.prefix(4)
+        return longest.map { name, found in
+            (found.count > 1 ? "\(found.count) x " : "") + Words.oneLine(name) + " " + Words.milliseconds(.double(found.own))
+        }.joined(separator: ", ")
+    }
+
+    /// One span: what it is, then what was noted in it and what it is linked to.
+    static func detail(_ row: Value, _ context: HeaderContext) -> [Line] {
+        func plain(_ key: String) -> String { Words.oneLine(Words.plain(row[key])) }
+        var lines = [
+            Line.fact("span", plain("name"), .bright) + Line("   \(plain("service")) on \(plain("node"))", .dim)
+                + Line(row["kind"] == nil ? "" : "   \(plain("kind"))", .dim),
+            .fact("began", plain("start")) + Line("   took ", .dim) + Line(Words.milliseconds(row["durationMs"]))
+                + (row["criticalMs"].map { Line("   held the whole up for ", .dim) + Line(Words.milliseconds($0), .accent) } ?? Line()),
+        ]
+        if row["error"] != nil {
+            for (number, text) in Words.wrapped(plain("error"), width: max(20, context.width - 14)).enumerated() {
+                lines.append(.fact(number == 0 ? "error" : "", text, .stateFail))
+            }
+        }
+        lines += attributes(row["attributes"], "")
+        for event in row["events"]?.list ?? [] {
+            lines.append(
+                .fact("event", Words.oneLine(Words.plain(event["name"])), .accent) + Line("   " + Words.plain(event["time"]), .dim))
+            lines += attributes(event["attributes"], "  ")
+        }
+        for link in row["links"]?.list ?? [] {
+            lines.append(.fact("link", "trace \(Words.plain(link["traceId"])) span \(Words.plain(link["spanId"]))", .accent))
+            lines += attributes(link["attributes"], "  ")
+        }
+        return lines + [
+            .fact("id", "\(plain("spanId"))   parent \(plain("parentId"))", .dim), Line("enter: the log lines of the trace", .dim),
+        ]
+    }
+
+    private static func attributes(_ value: Value?, _ indent: String) -> [Line] {
+        (value?.map?.members ?? []).map { .fact(indent + Words.oneLine($0.key), Words.oneLine(Words.plain($0.value))) }
     }
 }

@@ -108,7 +108,7 @@ struct TableScreen {
                 let marks = Glyphs.sparkline(numbers.map { $0 / most }, width: column.width, level: canvas.level)
                 canvas.marks(marks, column.x, y, .chartLine, over: style)
             } else if let bar = spec.bar {
-                drawBar(bar(row), column, y, isCritical: row["critical"]?.bool == true, style, &canvas)
+                drawBar(bar(row), column, y, isCritical: row["criticalMs"] != nil, style, &canvas)
             } else if let word = spec.state?(row) {
                 let look = StateLook(word: word)
                 let text = word.isEmpty ? "" : "\(canvas.theme.glyph(look, canvas.level)) \(word)"
