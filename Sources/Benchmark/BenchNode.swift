@@ -11,15 +11,21 @@ final class BenchNode {
     let process = Process()
     let folder: String
 
-    init(_ arguments: [String] = []) throws {
+    /// - Parameters:
+    ///   - wrapper: a program with its arguments, found by PATH, that runs the node.
+    ///   - program: a `distric` other than the one beside this program.
+    init(_ arguments: [String] = [], under wrapper: [String] = [], program: String? = nil) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "distric-bench-\(getpid())-\(UInt32.random(in: 0...UInt32.max))")
             .path(percentEncoded: false)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let log = URL(filePath: folder + "/log")
         try Data().write(to: log)
-        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "distric")
-        process.arguments =
+        let beside = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "distric")
+        let program = program.map { URL(filePath: $0) } ?? beside
+        let own =
             ["node", "--id", "bench", "--data", folder + "/data", "--http", "127.0.0.1:0", "--log-level", "warning"] + arguments
+        process.executableURL = wrapper.isEmpty ? program : URL(filePath: "/usr/bin/env")
+        process.arguments = wrapper.isEmpty ? own : wrapper + [program.path(percentEncoded: false)] + own
         process.standardError = try FileHandle(forWritingTo: log)
         try process.run()
         // Without its log at info, the port is read from the sockets of the process.
@@ -28,7 +34,8 @@ final class BenchNode {
     }
 
     private static func listeningPort(of process: Process) -> Int? {
-        for _ in 0..<2000 {
+        let end = LoadClient.now() + 60
+        while process.isRunning, LoadClient.now() < end {
             usleep(5000)
             let inodes = Self.sockets(of: process.processIdentifier)
             for line in ((try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? "").split(separator: "\n").dropFirst() {

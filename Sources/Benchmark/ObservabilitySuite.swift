@@ -11,22 +11,38 @@ import Synchronization
 struct ObservabilitySuite: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "observability", abstract: "Counters, histograms, /metrics, log lines, spans.",
-        discussion: "Cases: metrics, scrape, logs, spans. Without --case all of them. Each figure is the median of five turns.")
+        discussion: """
+            Cases: metrics, scrape, logs, spans; without --case all of these, each figure the median of five turns.
+            overhead: the share of a loaded node's instructions, by valgrind, which must be able to read the debug information. --soak: whether a node grows under load.
+
+              swift build -c release --scratch-path .build-callgrind --product distric -Xswiftc -dwarf-version=4 -Xcc -gdwarf-4
+              distric-bench observability --case overhead --program .build-callgrind/release/distric
+              distric-bench observability --soak 3600
+            """)
     @Option(name: .customLong("case"), help: "Only this case.") var only: String?
     @Flag(name: .long, help: "A JSON object a line.") var json = false
+    @Option(name: .long, help: "Load a node for so many seconds; its memory and descriptors then.") var soak: Double?
+    @Option(name: .long, help: "Messages a second of the soak.") var rate: Double = 200
+    @Option(name: .long, help: "Messages of the overhead case.") var messages: Int = 3000
+    @Option(name: .long, help: "The distric of the overhead case.") var program: String?
 
     fileprivate var report: Report { Report(suite: "observability", json: json) }
     private static let cases = ["metrics", "scrape", "logs", "spans"]
 
     @concurrent
     func run() async throws {
+        if let soak {
+            guard soak > 0, rate > 0 else { throw ValidationError("--soak and --rate must be more than 0") }
+            return try SoakCase(seconds: soak, rate: rate, report: report).run()
+        }
         for name in only.map({ [$0] }) ?? Self.cases {
             switch name {
             case "metrics": metrics()
             case "scrape": scrape()
             case "logs": try logs()
             case "spans": try spans()
-            default: throw ValidationError("no case '\(name)': \(Self.cases.joined(separator: ", "))")
+            case "overhead": try OverheadCase(messages: messages, program: program, report: report).run()
+            default: throw ValidationError("no case '\(name)': \(Self.cases.joined(separator: ", ")), overhead")
             }
         }
     }

@@ -5,12 +5,17 @@ import Synchronization
 package final class Histogram: Sendable {
     /// An observation that can be looked up as a trace.
     package struct Exemplar: Equatable, Sendable {
-        package let traceID: String
+        let traceHigh: UInt64
+        let traceLow: UInt64
         package let value: Double
+
+        package var traceID: String { hexadecimal(traceHigh) + hexadecimal(traceLow) }
     }
 
     package let scale: Scale
     private let cellCount: Int
+    /// Upper ends of the exposed buckets.
+    private let bounds: [Double]
     /// Units of the scale a second or thing; 0 under bounds.
     private let unitsPerOne: Double
     /// One block of cells for each group of threads, made when a thread of it first observes: a sum, then the cells.
@@ -24,6 +29,7 @@ package final class Histogram: Sendable {
         }
         self.scale = scale
         cellCount = scale.cells
+        bounds = scale.edges.map(\.bound)
         if case .logLinear(let unit, _) = scale { unitsPerOne = (1 / unit).rounded() } else { unitsPerOne = 0 }
         blocks = .allocate(capacity: Cells.count)
         for place in 0..<Cells.count { (blocks + place).initialize(to: Atomic(nil)) }
@@ -65,14 +71,15 @@ package final class Histogram: Sendable {
 
     /// A time that a trace can be looked up for, if there is one.
     package func observe(_ duration: Duration, in trace: TraceContext?) {
-        observe(duration)
+        let nanoseconds = duration.nanoseconds
+        observe(nanoseconds: nanoseconds)
         guard let trace, trace.isSampled else { return }
-        let seconds = duration.seconds
-        let place = scale.edges.firstIndex { seconds <= $0.bound } ?? scale.edges.count
+        let seconds = Double(nanoseconds) / 1e9
+        let place = bounds.firstIndex { seconds <= $0 } ?? bounds.count
         // Who finds another writing leaves it at that: an exemplar is an example.
         _ = exemplars.withLockIfAvailable { exemplars in
-            if exemplars.isEmpty { exemplars = Array(repeating: nil, count: scale.edges.count + 1) }
-            exemplars[place] = Exemplar(traceID: trace.traceID, value: seconds)
+            if exemplars.isEmpty { exemplars = Array(repeating: nil, count: bounds.count + 1) }
+            exemplars[place] = Exemplar(traceHigh: trace.traceHigh, traceLow: trace.traceLow, value: seconds)
         }
     }
 

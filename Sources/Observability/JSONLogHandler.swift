@@ -48,24 +48,44 @@ package struct JSONLogHandler: LogHandler {
         var facts = given.isEmpty ? metadata : given
         if !given.isEmpty, !metadata.isEmpty { facts.merge(metadata) { own, _ in own } }
         if let provided { facts.merge(provided) { own, _ in own } }
-        for (key, value) in facts.sorted(by: { $0.key < $1.key }) {
-            line.raw(UInt8(ascii: ","))
-            line.write(unique(key, among: facts, hasError: event.error != nil))
-            line.raw(UInt8(ascii: ":"))
-            Self.write(value, &line)
+        // The places alone are sorted: keys and values stay where they are.
+        withUnsafeTemporaryAllocation(of: Logger.Metadata.Index.self, capacity: facts.count) { places in
+            var count = 0
+            for place in facts.indices {
+                var hole = count
+                while hole > 0, bytesPrecede(facts.keys[place], facts.keys[places[hole - 1]]) {
+                    places[hole] = places[hole - 1]
+                    hole -= 1
+                }
+                places[hole] = place
+                count += 1
+            }
+            for place in places {
+                line.raw(UInt8(ascii: ","))
+                line.write(unique(facts.keys[place], among: facts, hasError: event.error != nil))
+                line.raw(UInt8(ascii: ":"))
+                Self.write(facts.values[place], &line)
+            }
         }
     }
 
     /// A key that is the line's own gets as many low lines as it takes.
     private func unique(_ key: String, among facts: Logger.Metadata, hasError: Bool) -> String {
-        switch key {
-        case "time", "level", "label", "message", "trace_id", "span_id": break
-        case "error" where hasError: break
-        default: return key
-        }
+        guard Self.isOwn(key, hasError) else { return key }
         var name = key + "_"
         while facts[name] != nil { name += "_" }
         return name
+    }
+
+    /// By length first: most keys are none of these, and two texts that differ are dear to compare.
+    private static func isOwn(_ key: String, _ hasError: Bool) -> Bool {
+        switch key.utf8.count {
+        case 4: key == "time"
+        case 5: key == "level" || key == "label" || hasError && key == "error"
+        case 7: key == "message" || key == "span_id"
+        case 8: key == "trace_id"
+        default: false
+        }
     }
 
     private static func write(_ value: Logger.Metadata.Value, _ line: inout LineBuffer) {

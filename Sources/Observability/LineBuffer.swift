@@ -21,8 +21,11 @@ struct LineBuffer: ~Copyable {
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
-    private mutating func reserve(_ more: Int) {
-        guard count + more > capacity else { return }
+    @inline(__always)
+    private mutating func reserve(_ more: Int) { if count + more > capacity { grow(more) } }
+
+    @inline(never)
+    private mutating func grow(_ more: Int) {
         let larger = max(capacity * 2, count + more)
         let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
         grown.update(from: base, count: count)
@@ -30,12 +33,14 @@ struct LineBuffer: ~Copyable {
         (base, capacity, isOwned) = (grown, larger, true)
     }
 
+    @inline(__always)
     mutating func raw(_ text: StaticString) {
         reserve(text.utf8CodeUnitCount)
         (base + count).update(from: text.utf8Start, count: text.utf8CodeUnitCount)
         count += text.utf8CodeUnitCount
     }
 
+    @inline(__always)
     mutating func raw(_ byte: UInt8) {
         reserve(1)
         base[count] = byte

@@ -18,6 +18,7 @@ package struct LogChannel: Sendable {
         fileprivate let key: StaticString
         fileprivate let content: Content
 
+        package static func int(_ key: StaticString, _ number: Int) -> Field { Field(key: key, content: .int(Int64(number))) }
         package static func int(_ key: StaticString, _ number: some BinaryInteger) -> Field {
             Field(key: key, content: .int(Int64(clamping: number)))
         }

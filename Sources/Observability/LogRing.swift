@@ -151,30 +151,47 @@ package final class LogRing: Sendable {
     }
 
     /// Lines to write, at most so many bytes but at least one line, each after what `prefix` says of its level; none when there are none,
-    /// and then whoever appends next is told that somebody waits.
+    /// and then whoever appends next is told that somebody waits. One at a time may take.
     func take(into buffer: inout [UInt8], limit: Int, prefix: ((Logger.Level) -> [UInt8])?) -> Int {
         buffer.removeAll(keepingCapacity: true)
+        let (begin, slots) = waiting(limit)
+        guard !slots.isEmpty else { return 0 }
+        // Whoever logs waits for the lock: it is not held while the bytes are copied. A line that is overwritten meanwhile is dropped and
+        // counted as such by whoever overwrites it, and then not among those that are written.
+        var ends: [Int] = []
+        ends.reserveCapacity(slots.count)
+        for slot in slots {
+            if let prefix { buffer += prefix(slot.level) }
+            buffer.append(contentsOf: UnsafeRawBufferPointer(start: base + slot.offset, count: slot.count))
+            ends.append(buffer.count)
+        }
         return state.withLock { state in
-            guard let begin = state.unwritten else { return 0 }
-            var number = begin
-            // Lines that lie one after another are copied together.
-            var run = 0..<0
+            let lost = Int(min(max(state.oldest, begin) - begin, UInt64(slots.count)))
+            if lost > 0 { buffer.removeFirst(ends[lost - 1]) }
+            state.unwritten = max(state.oldest, begin + UInt64(slots.count))
+            tellTail(state)
+            return slots.count - lost
+        }
+    }
+
+    /// The first line that waits, and where it and those after it are.
+    private func waiting(_ limit: Int) -> (begin: UInt64, slots: [Slot]) {
+        state.withLock { state in
+            guard let begin = state.unwritten, begin < state.next else {
+                state.isWriterWaiting = state.unwritten != nil
+                return (0, [])
+            }
+            var slots: [Slot] = []
+            slots.reserveCapacity(Int(min(state.next - begin, 1024)))
+            var (number, bytes) = (begin, 0)
             while number < state.next {
                 let slot = slot(number, state)
-                guard number == begin || buffer.count + run.count + slot.count <= limit else { break }
-                if slot.offset != run.upperBound || prefix != nil {
-                    buffer.append(contentsOf: UnsafeRawBufferPointer(start: base + run.lowerBound, count: run.count))
-                    run = slot.offset..<slot.offset
-                    if let prefix { buffer += prefix(slot.level) }
-                }
-                run = run.lowerBound..<slot.offset + slot.count
+                bytes += slot.count
+                guard number == begin || bytes <= limit else { break }
+                slots.append(slot)
                 number += 1
             }
-            buffer.append(contentsOf: UnsafeRawBufferPointer(start: base + run.lowerBound, count: run.count))
-            state.unwritten = number
-            state.isWriterWaiting = number == begin
-            tellTail(state)
-            return Int(number - begin)
+            return (begin, slots)
         }
     }
 

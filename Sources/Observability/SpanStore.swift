@@ -40,12 +40,11 @@ package final class SpanStore: Sendable {
     private let sampling: Sampling
     private let slowNanoseconds: Int64
     private let state = Mutex(State())
-    /// Steps through all 2^64 numbers: no two ids of a node are the same.
-    private let lastID: Atomic<UInt64>
+    private let ids: SpanIDs
     /// The second above, how many traces it has begun below.
     private let second = Atomic<UInt64>(0)
     /// Low halves of the ids of traces of which something was kept.
-    private let kept: [KeptTrace] = (0..<tailSlots).map { _ in KeptTrace() }
+    private nonisolated(unsafe) let kept = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: tailSlots)
     private let exporter: SpanQueue?
     package let recorded = Counter()
     package let unsampled = Counter()
@@ -62,8 +61,11 @@ package final class SpanStore: Sendable {
         self.sampling = sampling
         self.exporter = exporter
         slowNanoseconds = sampling.slow?.nanoseconds ?? .max
-        lastID = Atomic(seed)
+        ids = SpanIDs(seed: seed)
+        for slot in 0..<Self.tailSlots { (kept + slot).initialize(to: Atomic(0)) }
     }
+
+    deinit { kept.deallocate() }
 
     // MARK: Beginning
 
@@ -89,16 +91,7 @@ package final class SpanStore: Sendable {
         }
     }
 
-    package func newSpanID() -> UInt64 {
-        while true {
-            var z = lastID.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
-            // The finaliser of SplitMix64 maps every number to another one.
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            z ^= z >> 31
-            if z != 0 { return z }
-        }
-    }
+    package func newSpanID() -> UInt64 { ids.next() }
 
     /// A child of `parent` that begins now; record it when it ends. Nil when nothing of the trace can come to be recorded.
     package func begin(_ name: @autoclosure () -> String, service: String, in parent: TraceContext?) -> OpenSpan? {
@@ -119,10 +112,12 @@ package final class SpanStore: Sendable {
     ) {
         guard let open else { return }
         let isSampled = open.context.isSampled
-        let duration = (isSampled ? clock.now : clock.coarseNow).duration(since: open.started)
-        guard isSampled || isKept(open.context, duration, error) else { return }
+        // A Duration is made of what is recorded: to make one and ask it for its nanoseconds is dear.
+        let length = (isSampled ? clock.now : clock.coarseNow).nanoseconds - open.started.nanoseconds
+        guard isSampled || isKept(open.context, length, error) else { return }
+        let duration = Duration.nanoseconds(length)
         let wall = clock.wallNanoseconds
-        let started = wall - min(wall, UInt64(max(0, duration.nanoseconds)))
+        let started = wall - min(wall, UInt64(max(0, length)))
         record(
             Span(
                 context: open.context, parent: open.parent, name: open.name, service: open.service, node: node,
@@ -132,15 +127,15 @@ package final class SpanStore: Sendable {
 
     /// A span that was timed elsewhere: recorded when its trace is, or when it failed or took long.
     package func finish(_ span: Span) {
-        guard span.context.isSampled || isKept(span.context, span.duration, span.error) else { return }
+        guard span.context.isSampled || isKept(span.context, span.duration.nanoseconds, span.error) else { return }
         record(span)
     }
 
-    private func isKept(_ context: TraceContext, _ duration: Duration, _ error: String?) -> Bool {
-        let slot = kept[Int(context.traceLow % UInt64(Self.tailSlots))]
-        if sampling.keepsErrors && error != nil || duration.nanoseconds >= slowNanoseconds {
-            slot.low.store(context.traceLow, ordering: .relaxed)
-        } else if slot.low.load(ordering: .relaxed) != context.traceLow {
+    private func isKept(_ context: TraceContext, _ nanoseconds: Int64, _ error: String?) -> Bool {
+        let slot = kept + Int(context.traceLow % UInt64(Self.tailSlots))
+        if sampling.keepsErrors && error != nil || nanoseconds >= slowNanoseconds {
+            slot.pointee.store(context.traceLow, ordering: .relaxed)
+        } else if slot.pointee.load(ordering: .relaxed) != context.traceLow {
             return false
         }
         tailKept.increment()
@@ -148,7 +143,7 @@ package final class SpanStore: Sendable {
     }
 
     package func record(_ span: Span) {
-        let span = bounded(span)
+        let span = isBounded(span) ? span : cut(span)
         recorded.increment()
         exporter?.offer(span)
         state.withLock { state in
@@ -161,19 +156,22 @@ package final class SpanStore: Sendable {
         }
     }
 
-    private func bounded(_ span: Span) -> Span {
-        func isLong(_ text: String) -> Bool { text.utf8.count > Self.textBytes }
-        func isLong(_ fields: Fields) -> Bool {
-            fields.members.count > Self.attributesKept || fields.members.contains { $0.value.string.map(isLong) ?? false }
-        }
-        guard
-            isLong(span.attributes) || isLong(span.name) || span.error.map(isLong) == true
-                || span.events.contains(where: { isLong($0.name) || isLong($0.attributes) })
-                || span.links.contains(where: { isLong($0.attributes) })
-        else { return span }
+    private static func isLong(_ text: String) -> Bool { text.utf8.count > textBytes }
+
+    private static func isLong(_ fields: Fields) -> Bool {
+        fields.members.count > attributesKept || fields.members.contains { $0.value.string.map { isLong($0) } ?? false }
+    }
+
+    private func isBounded(_ span: borrowing Span) -> Bool {
+        !Self.isLong(span.attributes) && !Self.isLong(span.name) && span.error.map { Self.isLong($0) } != true
+            && (span.events.isEmpty || !span.events.contains { Self.isLong($0.name) || Self.isLong($0.attributes) })
+            && (span.links.isEmpty || !span.links.contains { Self.isLong($0.attributes) })
+    }
+
+    private func cut(_ span: Span) -> Span {
         limited.increment()
         func cut(_ text: String) -> String {
-            isLong(text) ? String(decoding: text.utf8.prefix(Self.textBytes), as: UTF8.self) + "..." : text
+            Self.isLong(text) ? String(decoding: text.utf8.prefix(Self.textBytes), as: UTF8.self) + "..." : text
         }
         func cut(_ fields: Fields) -> Fields {
             Fields(
@@ -283,9 +281,34 @@ package final class SpanStore: Sendable {
     }
 }
 
-/// The low half of a trace's id; 0 while there is none.
-private final class KeptTrace: Sendable {
-    let low = Atomic<UInt64>(0)
+/// Ids of spans: no two of a node are the same, and none is 0. Threads take theirs from cells of their own.
+private final class SpanIDs: Sendable {
+    private let seed: UInt64
+    private nonisolated(unsafe) let cells: UnsafeMutableRawPointer
+
+    init(seed: UInt64) {
+        self.seed = seed
+        cells = .allocate(byteCount: Cells.count * Cells.line, alignment: Cells.line)
+        for place in 0..<Cells.count {
+            (cells + place * Cells.line).bindMemory(to: Atomic<UInt64>.self, capacity: 1).initialize(to: Atomic(UInt64(place)))
+        }
+    }
+
+    deinit { cells.deallocate() }
+
+    func next() -> UInt64 {
+        let cell = (cells + Cells.own * Cells.line).assumingMemoryBound(to: Atomic<UInt64>.self)
+        while true {
+            // A cell's numbers are those that leave its own place as the rest: no other cell has them.
+            let number = cell.pointee.wrappingAdd(UInt64(Cells.count), ordering: .relaxed).newValue
+            // An odd factor and the finaliser of SplitMix64 map every number to another one.
+            var z = seed &+ number &* 0x9E37_79B9_7F4A_7C15
+            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+            z ^= z >> 31
+            if z != 0 { return z }
+        }
+    }
 }
 
 /// A span that has begun.

@@ -45,11 +45,8 @@ extension NodeClock {
 extension Duration {
     /// Whole nanoseconds, clamped to what Int64 holds (292 years).
     package var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow else { return seconds < 0 ? .min : .max }
-        let (sum, sumOverflow) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return sumOverflow ? (seconds < 0 ? .min : .max) : sum
+        // One division: `components` makes four.
+        Int64(clamping: attoseconds / 1_000_000_000)
     }
 
     /// Whole milliseconds, truncated toward zero.

@@ -118,7 +118,8 @@ struct HistogramTests {
         histogram.observe(.milliseconds(1), in: trace)
         histogram.observe(.microseconds(1_010), in: trace)
         let kept = histogram.latestExemplars.compactMap { $0 }
-        #expect(kept == [Histogram.Exemplar(traceID: "0af7651916cd43dd8448eb211c80319c", value: 0.00101)])
+        #expect(kept == [Histogram.Exemplar(traceHigh: 0x0AF7_6519_16CD_43DD, traceLow: 0x8448_EB21_1C80_319C, value: 0.00101)])
+        #expect(kept.map(\.traceID) == ["0af7651916cd43dd8448eb211c80319c"])
         #expect(histogram.count == 4)
     }
 
