@@ -153,11 +153,19 @@ package final class LogRing: Sendable {
     /// Lines to write, at most so many bytes but at least one line, each after what `prefix` says of its level; none when there are none,
     /// and then whoever appends next is told that somebody waits. One at a time may take.
     func take(into buffer: inout [UInt8], limit: Int, prefix: ((Logger.Level) -> [UInt8])?) -> Int {
-        buffer.removeAll(keepingCapacity: true)
-        let (begin, slots) = waiting(limit)
-        guard !slots.isEmpty else { return 0 }
-        // Whoever logs waits for the lock: it is not held while the bytes are copied. A line that is overwritten meanwhile is dropped and
-        // counted as such by whoever overwrites it, and then not among those that are written.
+        while true {
+            buffer.removeAll(keepingCapacity: true)
+            let (begin, slots) = waiting(limit)
+            guard !slots.isEmpty else { return 0 }
+            let taken = copy(slots, from: begin, into: &buffer, prefix)
+            // Zero when all of them were overwritten, and then there are newer ones.
+            if taken > 0 { return taken }
+        }
+    }
+
+    /// Whoever logs waits for the lock: it is not held while the bytes are copied. A line that is overwritten meanwhile is dropped and counted
+    /// as such by whoever overwrites it, and then not among those that are written.
+    private func copy(_ slots: [Slot], from begin: UInt64, into buffer: inout [UInt8], _ prefix: ((Logger.Level) -> [UInt8])?) -> Int {
         var ends: [Int] = []
         ends.reserveCapacity(slots.count)
         for slot in slots {

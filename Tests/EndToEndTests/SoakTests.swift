@@ -6,9 +6,13 @@ import Text
 /// The soak of `distric-bench` for some seconds: that the load runs, that nothing is refused, and that descriptors and threads come to rest.
 /// An hour of it is for releases.
 struct SoakTests {
-    @Test func `a node under load keeps its descriptors`() throws {
+    private func soak(_ arguments: [String]) throws -> Finished {
         let bench = URL(filePath: Built.distric).deletingLastPathComponent().appending(path: "distric-bench").path(percentEncoded: false)
-        let finished = try run(bench, ["observability", "--soak", "8", "--rate", "50", "--json"])
+        return try run(bench, ["observability"] + arguments)
+    }
+
+    @Test func `a node under load keeps its descriptors`() throws {
+        let finished = try soak(["--soak", "8", "--rate", "50", "--json"])
         #expect(finished.code == 0, "\(finished.err)")
         let figures = finished.out.split(separator: "\n").compactMap { try? JSONScanner.parse($0.utf8) }
         func figure(_ metric: String) -> Double {
@@ -26,8 +30,7 @@ struct SoakTests {
 
     @Test(arguments: [["--soak", "0"], ["--soak", "-1"], ["--soak", "5", "--rate", "0"], ["--case", "nothing"]])
     func `what cannot be measured is refused`(arguments: [String]) throws {
-        let bench = URL(filePath: Built.distric).deletingLastPathComponent().appending(path: "distric-bench").path(percentEncoded: false)
-        let finished = try run(bench, ["observability"] + arguments)
+        let finished = try soak(arguments)
         #expect(finished.code != 0)
         #expect(!finished.err.isEmpty)
     }

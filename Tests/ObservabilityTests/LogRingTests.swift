@@ -192,4 +192,36 @@ struct LogRingTests {
         logger.error("yes")
         #expect(ring.lastNumber == 1)
     }
+
+    @Test func `what is overwritten while it is taken is dropped and counted, and nothing is torn`() async {
+        ring.beginQueue(descriptor: -1)
+        let (ring, each) = (ring, 150_000)
+        let taken = await withTaskGroup(of: (lines: Int, odd: Int).self) { group in
+            for label in ["a", "b"] {
+                group.addTask {
+                    let line = Array(String(repeating: label, count: 99).utf8)
+                    for _ in 0..<each { ring.append(level: .info, label: label, line: line) }
+                    return (0, 0)
+                }
+            }
+            group.addTask {
+                var buffer: [UInt8] = []
+                var (lines, odd) = (0, 0)
+                while ring.lastNumber < UInt64(2 * each) || ring.queued > 0 {
+                    let count = ring.take(into: &buffer, limit: 256 << 10, prefix: nil)
+                    let found = buffer.split(separator: 0x0A, omittingEmptySubsequences: false).dropLast()
+                    if found.count != count { odd += 1 }
+                    odd += found.count { line in line.count != 99 || line.contains { $0 != line.first } }
+                    lines += count
+                }
+                return (lines, odd)
+            }
+            var all = (lines: 0, odd: 0)
+            for await part in group { all = (all.lines + part.lines, all.odd + part.odd) }
+            return all
+        }
+        #expect(taken.odd == 0)
+        let dropped = ring.dropped.reduce(0) { $0 + $1.counter.count }
+        #expect(UInt64(taken.lines) + dropped == UInt64(2 * each))
+    }
 }
