@@ -13,6 +13,7 @@ struct ObservabilitySuite: AsyncParsableCommand {
         commandName: "observability", abstract: "Counters, histograms, /metrics, log lines, spans.",
         discussion: """
             Cases: metrics, scrape, logs, spans; without --case all of these, each figure the median of five turns.
+            Beside them prometheus-cpp and spdlog, where prometheus-cpp-dev, libspdlog-dev and pkg-config are installed.
             overhead: the share of a loaded node's instructions, by valgrind, which must be able to read the debug information. --soak: whether a node grows under load.
 
               swift build -c release --scratch-path .build-callgrind --product distric -Xswiftc -dwarf-version=4 -Xcc -gdwarf-4
@@ -37,9 +38,13 @@ struct ObservabilitySuite: AsyncParsableCommand {
         }
         for name in only.map({ [$0] }) ?? Self.cases {
             switch name {
-            case "metrics": metrics()
+            case "metrics":
+                metrics()
+                try Yardsticks(report: report).metrics()
             case "scrape": scrape()
-            case "logs": try logs()
+            case "logs":
+                try logs()
+                try Yardsticks(report: report).logs()
             case "spans": try spans()
             case "overhead": try OverheadCase(messages: messages, program: program, report: report).run()
             default: throw ValidationError("no case '\(name)': \(Self.cases.joined(separator: ", ")), overhead")

@@ -341,7 +341,7 @@ package final class CoordinatorLoop: ReportSink {
     /// Counts, and tells people what they want to hear of.
     private func tell(_ notice: Planner.Notice, _ index: LogIndex) {
         func origin(_ run: WorkflowRun) -> Event.Origin {
-            Event.Origin(namespace: run.namespace, index: index, isEcho: EventMessages.began(run.message))
+            Event.Origin(namespace: run.namespace, index: index, isEcho: run.message.isEvent)
         }
         switch notice {
         case .runEnded(let run):

@@ -5,8 +5,6 @@ package import Primitives
 ///
 /// What a run does that such a message began comes to no rule, and no client may use the source: an event never leads to itself.
 package struct EventMessages: Sendable {
-    /// The source of every such message.
-    package static let source = "distric"
     /// Seconds at the full rate that may come at once.
     private static let burst = 10.0
 
@@ -22,15 +20,13 @@ package struct EventMessages: Sendable {
         countedAt = now
     }
 
-    /// Whether a message was made of an event.
-    package static func began(_ message: Message) -> Bool { sameBytes(message.source, source) }
-
     /// Type `distric.KIND`, id `distric-NODE-SEQ`, the event's subject, time and namespace, and the rest of it as data. Nil for what a run did
     /// that an event began.
     package static func message(of event: Event) -> Message? {
         guard !event.origin.isEcho else { return nil }
         return Message(
-            id: "distric-\(event.node)-\(event.seq)", source: source, type: "distric.\(event.kind)", time: event.time.rfc3339,
+            id: "distric-\(event.node)-\(event.seq)", source: Message.eventSource,
+            type: "\(Message.eventSource).\(event.kind)", time: event.time.rfc3339,
             subject: event.subject, namespace: event.origin.namespace,
             data: .object([
                 "node": .string(event.node.text), "seq": Value(event.seq), "index": event.origin.index.map { Value($0.number) },

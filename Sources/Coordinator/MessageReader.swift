@@ -81,8 +81,8 @@ package struct MessageReader: Sendable {
         let time = written ?? ""
         if !time.isEmpty, ClusterTime(rfc3339: time) == nil { throw problem("'time' is no RFC 3339 time", "/time") }
         let (id, source) = (try text(fields, "id"), try text(fields, "source"))
-        guard source.map({ !sameBytes($0, EventMessages.source) }) ?? true else {
-            throw problem("'\(EventMessages.source)' is the source of the cluster's own events; name the sender", "/source")
+        guard source.map({ !sameBytes($0, Message.eventSource) }) ?? true else {
+            throw problem("'\(Message.eventSource)' is the source of the cluster's own events; name the sender", "/source")
         }
         return Message(
             id: id ?? makeID(), source: source ?? client, type: type ?? "message", time: time,

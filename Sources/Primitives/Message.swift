@@ -25,6 +25,12 @@ package struct Message: Equatable, Sendable {
         self.data = data
     }
 
+    /// The source of what is made of the cluster's own events; nobody else's.
+    package static let eventSource = "distric"
+
+    /// Whether it was made of an event of the cluster.
+    package var isEvent: Bool { sameBytes(source, Self.eventSource) }
+
     /// An attribute, an extension, or `data`, by its top-level name; nil when the message has none.
     package subscript(attribute name: String) -> Value? {
         switch name {

@@ -37,10 +37,18 @@ package indirect enum Condition: Equatable, Sendable {
     }
 
     /// The `type` values outside which the condition cannot hold; nil when it can hold for any.
-    var requiredTypes: Set<String>? {
+    var requiredTypes: Set<String>? { required("type") }
+
+    /// Whether it is written for events of the cluster, by their source or by names of their types.
+    var asksForEvents: Bool {
+        required("source") == [Message.eventSource]
+            || required("type").map { !$0.isEmpty && $0.allSatisfy { $0.hasPrefix(Message.eventSource + ".") } } == true
+    }
+
+    private func required(_ attribute: String) -> Set<String>? {
         switch self {
         case .predicate(let predicate):
-            guard predicate.field.steps == ["type"], !predicate.ignoresCase, predicate.quantifier != .none else { return nil }
+            guard predicate.field.steps == [.init(attribute)], !predicate.ignoresCase, predicate.quantifier != .none else { return nil }
             switch predicate.test {
             case .equals(.string(let type)): return [type]
             case .oneOf(let values):
@@ -49,9 +57,9 @@ package indirect enum Condition: Equatable, Sendable {
             default: return nil
             }
         case .all(let parts):
-            return parts.compactMap(\.requiredTypes).min { $0.count < $1.count }
+            return parts.compactMap { $0.required(attribute) }.min { $0.count < $1.count }
         case .any(let parts):
-            let each = parts.map(\.requiredTypes)
+            let each = parts.map { $0.required(attribute) }
             guard !each.isEmpty, each.allSatisfy({ $0 != nil }) else { return nil }
             return each.compactMap(\.self).reduce(into: []) { $0.formUnion($1) }
         case .not, .elements: return nil

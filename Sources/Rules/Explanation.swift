@@ -12,6 +12,9 @@ package struct Explanation: Sendable {
         /// It holds only when no other rule of the set does.
         case fallbackNotNeeded(by: String)
 
+        /// It holds, and the message is an event of the cluster, for which it does not ask.
+        case notForEvents
+
         package var word: String {
             switch self {
             case .matched: "matched"
@@ -19,13 +22,14 @@ package struct Explanation: Sendable {
             case .disabled: "disabled"
             case .shadowed: "shadowed"
             case .fallbackNotNeeded: "fallback_not_needed"
+            case .notForEvents: "not_for_events"
             }
         }
 
         package var culprit: String? {
             switch self {
             case .shadowed(let rule), .fallbackNotNeeded(let rule): rule
-            case .matched, .conditionFalse, .disabled: nil
+            case .matched, .conditionFalse, .disabled, .notForEvents: nil
             }
         }
     }

@@ -17,6 +17,8 @@ package struct RuleCatalog: Sendable {
         /// `set/rule` of each.
         package let qualified: [String]
         private let disabled: [Rule]
+        /// Of each, whether events of the cluster are for it: what holds for anything is meant for what clients send.
+        private let asksForEvents: [Bool]
         /// Places in `rules` that can match a message of this type, rising; types that no rule names share `untyped`.
         let byType: [String: [Int]]
         let untyped: [Int]
@@ -27,6 +29,7 @@ package struct RuleCatalog: Sendable {
             mode = set.match
             rules = set.rules.filter(\.isEnabled).sorted { ($1.priority, $0.id) < ($0.priority, $1.id) }
             qualified = rules.map { "\(set.name)/\($0.id)" }
+            asksForEvents = rules.map(\.condition.asksForEvents)
             disabled = set.rules.filter { !$0.isEnabled }
             fallbacks = rules.indices.filter { [rules] in rules[$0].isFallback }
             var byType: [String: [Int]] = [:]
@@ -45,12 +48,16 @@ package struct RuleCatalog: Sendable {
         /// Places in `qualified` of the rules that hold for a message.
         package func matches(_ message: Message) -> [Int] {
             var found: [Int] = []
-            for position in byType[message.type] ?? untyped where rules[position].condition.holds(for: message) {
+            let isEvent = message.isEvent
+            for position in byType[message.type] ?? untyped
+            where (!isEvent || asksForEvents[position]) && rules[position].condition.holds(for: message) {
                 found.append(position)
                 if mode == .first || rules[position].stops { break }
             }
             guard found.isEmpty else { return found }
-            return fallbacks.filter { rules[$0].condition.holds(for: message) }.prefix(mode == .first ? 1 : fallbacks.count).map { $0 }
+            return fallbacks.filter { (!isEvent || asksForEvents[$0]) && rules[$0].condition.holds(for: message) }.prefix(
+                mode == .first ? 1 : fallbacks.count
+            ).map { $0 }
         }
 
         package func match(at place: Int) -> Match { Match(name: qualified[place], actions: rules[place].actions) }
@@ -67,6 +74,8 @@ package struct RuleCatalog: Sendable {
                         .matched
                     } else if !holds {
                         .conditionFalse
+                    } else if message.isEvent, !asksForEvents[place] {
+                        .notForEvents
                     } else if rules[place].isFallback, let first = matched.first {
                         .fallbackNotNeeded(by: qualified[first])
                     } else {

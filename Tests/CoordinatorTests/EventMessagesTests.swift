@@ -37,7 +37,7 @@ struct EventMessagesTests {
     }
 
     @Test func `the source tells what an event began`() {
-        func began(_ source: String) -> Bool { EventMessages.began(Message(id: "1", source: source, type: "t", data: nil)) }
+        func began(_ source: String) -> Bool { Message(id: "1", source: source, type: "t", data: nil).isEvent }
         #expect(began("distric"))
         #expect(["", "Distric", "distric/", "/distric", "http"].allSatisfy { !began($0) })
     }

@@ -178,6 +178,22 @@ struct EventMessagesTests {
         #expect(said == .double(missed))
     }
 
+    @Test func `a rule for everything gets none`() async throws {
+        let folder = try TemporaryFolder()
+        let node = try started(folder)
+        try await node.apply([
+            ["apiVersion": "distric/v1", "kind": "Workflow", "metadata": ["name": "all"], "tasks": ["only": script("exit 3")]],
+            [
+                "apiVersion": "distric/v1", "kind": "RuleSet", "metadata": ["name": "all"],
+                "rules": [["id": "every", "when": ["all": []], "actions": [["workflow": "all"]]]],
+            ],
+        ])
+        _ = try await node.ended(try await node.submit("anything"))
+        _ = try await node.ended(try await node.submit("anything"))
+        #expect(try metric(node, "distric_messages_accepted_total") == 2)
+        #expect(try metric(node, "distric_event_messages_total") == 0)
+    }
+
     @Test func `it can be switched off`() async throws {
         let folder = try TemporaryFolder()
         let node = try started(folder, ["--set", "intake.events=false"])

@@ -71,10 +71,12 @@ struct ShellTests {
         try screen.line("\\timing")
         try screen.line("nodes -o name | sed s/^n1/piped-n1/")
         try await screen.wait(until: "the program's output, timed") { $0.contains(#/\npiped-n1\nTime: [0-9.]+ ms\n/#) }
-        try screen.line("nodes -o name > '\(path)'")
-        try screen.line("nodes -o name >> '\(path)'")
-        try await screen.wait(until: "two more times") {
-            $0.rows.filter { $0.hasPrefix("Time: ") }.count >= 4 && $0.rows.last == Self.prompt
+        // One after the other: what is typed ahead is echoed where the time is told.
+        for (line, times) in [("nodes -o name > '\(path)'", 3), ("nodes -o name >> '\(path)'", 4)] {
+            try screen.line(line)
+            try await screen.wait(until: "\(times) times") {
+                $0.rows.filter { $0.hasPrefix("Time: ") }.count >= times && $0.rows.last == Self.prompt
+            }
         }
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "n1\nn1\n")
         try screen.line("\\wach")

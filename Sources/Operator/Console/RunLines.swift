@@ -103,6 +103,7 @@ enum WhyLines {
         switch rule["reason"]?.string {
         case "matched": return "every condition holds"
         case "disabled": return "the rule is disabled"
+        case "not_for_events": return "it holds, but asks neither for source distric nor for types distric.KIND"
         case "shadowed": return "it would hold, and \(Words.plain(rule["culprit"])) came first"
         case "fallback_not_needed": return "a fallback, and \(Words.plain(rule["culprit"])) matched"
         default:
