@@ -15,6 +15,13 @@ struct NodeRequestContext: RequestContext {
 
     init(source: ApplicationRequestContextSource) { coreContext = .init(source: source) }
 
+    /// Of a question that came over no HTTP.
+    init(logger: Logger) { coreContext = .init(source: LocalSource(logger: logger)) }
+
+    private struct LocalSource: RequestContextSource {
+        let logger: Logger
+    }
+
     /// A path parameter, percent-decoded.
     func parameter(_ name: String) throws -> String {
         let text = try parameters.require(name)
@@ -59,8 +66,15 @@ package enum HTTPServer {
     private static func application(
         info: NodeInfo, host: String, port: Int, logger: Logger, didBind: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
+        Application(
+            router: router(info: info, trustsOnlyLoopback: isLoopback(host)),
+            configuration: .init(address: .hostname(host, port: port), serverName: nil, backlog: 4096),
+            onServerRunning: { channel in await didBind(channel.localAddress?.port ?? port) }, logger: logger)
+    }
+
+    static func router(info: NodeInfo, trustsOnlyLoopback: Bool) -> Router<NodeRequestContext> {
         let router = Router(context: NodeRequestContext.self, options: .autoGenerateHeadEndpoints)
-        router.add(middleware: RequestObservation(info: info, trustsOnlyLoopback: isLoopback(host)))
+        router.add(middleware: RequestObservation(info: info, trustsOnlyLoopback: trustsOnlyLoopback))
         let api = router.group("api/v1")
         MessageRoutes(info: info).add(to: api)
         DefinitionRoutes(info: info).add(to: api)
@@ -68,9 +82,7 @@ package enum HTTPServer {
         let node = NodeRoutes(info: info)
         node.add(to: api)
         node.addRoot(to: router)
-        return Application(
-            router: router, configuration: .init(address: .hostname(host, port: port), serverName: nil, backlog: 4096),
-            onServerRunning: { channel in await didBind(channel.localAddress?.port ?? port) }, logger: logger)
+        return router
     }
 }
 

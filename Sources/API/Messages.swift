@@ -191,7 +191,7 @@ extension MessageRoutes {
 }
 
 extension Intake.Verdict {
-    fileprivate var isBusy: Bool { if case .busy = self { true } else { false } }
+    var isBusy: Bool { if case .busy = self { true } else { false } }
 }
 
 /// Where a page of the history ends, as clients hand it back.

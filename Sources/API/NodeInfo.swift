@@ -16,6 +16,8 @@ package struct NodeInfo: Sendable {
     /// Settings in force as `config show` prints them, secrets left out.
     package var settings: Value
     package let watchers: Watchers
+    /// Who is connected for calls.
+    package let callers = CallerList()
     let openWork = OpenWork()
     let pinned = PinnedDefinitions()
 

@@ -22,6 +22,9 @@ struct NodeRoutes: Sendable {
         router.get("gossip/members") { request, _ in
             try info.rows(request, ["id", "state", "incarnation", "role", "version"]) { [pulse.member] }
         }
+        router.get("rpc/connections") { request, _ in
+            try info.rows(request, ["id", "node", "calls", "idleMs", "identity", "software", "protocol"]) { info.callers.rows }
+        }
         router.get("raft/status") { request, _ in try info.object(request) { pulse.raftValue } }
         router.get("metrics/recent") { request, _ in try recentMetrics(request) }
         router.get("logs") { request, _ in try logs(request) }

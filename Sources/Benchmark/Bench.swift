@@ -8,7 +8,10 @@ import Text
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "distric-bench", abstract: "Measures DistriC; build with -c release, and run nothing beside it.",
-        subcommands: [WalkSuite.self, ConsoleSuite.self, ObservabilitySuite.self])
+        subcommands: [
+            WalkSuite.self, ConsoleSuite.self, ObservabilitySuite.self, WireSuite.self, RPCSuite.self, ConnectionsSuite.self,
+            RPCServing.self,
+        ])
 }
 
 /// Where figures go: a line for people, or a JSON object a line.

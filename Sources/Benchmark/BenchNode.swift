@@ -23,7 +23,9 @@ final class BenchNode {
         let beside = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "distric")
         let program = program.map { URL(filePath: $0) } ?? beside
         let own =
-            ["node", "--id", "bench", "--data", folder + "/data", "--http", "127.0.0.1:0", "--log-level", "warning"] + arguments
+            [
+                "node", "--id", "bench", "--data", folder + "/data", "--http", "127.0.0.1:0", "--rpc", "none", "--log-level", "warning",
+            ] + arguments
         process.executableURL = wrapper.isEmpty ? program : URL(filePath: "/usr/bin/env")
         process.arguments = wrapper.isEmpty ? own : wrapper + [program.path(percentEncoded: false)] + own
         process.standardError = try FileHandle(forWritingTo: log)

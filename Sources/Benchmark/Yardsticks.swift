@@ -111,7 +111,7 @@ struct Yardsticks {
         }
     }
 
-    private static func output(_ command: [String]) throws -> (code: Int32, text: String) {
+    static func output(_ command: [String]) throws -> (code: Int32, text: String) {
         let (process, pipe) = (Process(), Pipe())
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = command

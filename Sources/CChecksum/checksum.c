@@ -44,37 +44,86 @@ static uint32_t crc_table(uint32_t crc, const unsigned char *p, size_t n) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, const unsigned char *p, size_t n) {
-    uint64_t wide = crc;
-    while (n >= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        wide = _mm_crc32_u64(wide, word);
-        p += 8;
-        n -= 8;
-    }
-    crc = (uint32_t)wide;
-    while (n--) crc = _mm_crc32_u8(crc, *p++);
-    return crc;
-}
-static int has_hardware(void) { return __builtin_cpu_supports("sse4.2"); }
+#define WITH_CRC __attribute__((target("sse4.2")))
+#define STEP8(crc, word) ((uint32_t)_mm_crc32_u64(crc, word))
+#define STEP4(crc, word) _mm_crc32_u32(crc, word)
+#define STEP1(crc, byte) _mm_crc32_u8(crc, byte)
 #define HARDWARE_NAME "sse4.2"
+static int has_hardware(void) { return __builtin_cpu_supports("sse4.2"); }
 #elif defined(__aarch64__)
-__attribute__((target("+crc"))) static uint32_t crc_hardware(uint32_t crc, const unsigned char *p, size_t n) {
-    while (n >= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        crc = __crc32cd(crc, word);
-        p += 8;
-        n -= 8;
+#define WITH_CRC __attribute__((target("+crc")))
+#define STEP8(crc, word) __crc32cd(crc, word)
+#define STEP4(crc, word) __crc32cw(crc, word)
+#define STEP1(crc, byte) __crc32cb(crc, byte)
+#define HARDWARE_NAME "armv8"
+static int has_hardware(void) { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0; }
+#endif
+
+#ifdef WITH_CRC
+// One instruction waits three cycles for the one before it, and another may begin in each of them: three parts of a block are summed
+// side by side, and then moved to their places. Moving a sum past `block` bytes of zeros is linear: four looks into tables do it.
+enum { BLOCKS = 2 };
+static const size_t blocks[BLOCKS] = {4096, 256};
+static uint32_t shifts[BLOCKS][4][256];
+
+static uint64_t load8(const unsigned char *p) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+WITH_CRC static void fill_shifts(void) {
+    for (int block = 0; block < BLOCKS; block++) {
+        uint32_t moved[32];
+        for (int bit = 0; bit < 32; bit++) {
+            uint32_t crc = 1u << bit;
+            for (size_t done = 0; done < blocks[block]; done += 8) crc = STEP8(crc, 0);
+            moved[bit] = crc;
+        }
+        for (int part = 0; part < 4; part++)
+            for (int byte = 0; byte < 256; byte++) {
+                uint32_t sum = 0;
+                for (int bit = 0; bit < 8; bit++)
+                    if (byte >> bit & 1) sum ^= moved[part * 8 + bit];
+                shifts[block][part][byte] = sum;
+            }
     }
-    while (n--) crc = __crc32cb(crc, *p++);
+}
+
+static uint32_t shift(uint32_t crc, int block) {
+    return shifts[block][0][crc & 0xFF] ^ shifts[block][1][crc >> 8 & 0xFF] ^ shifts[block][2][crc >> 16 & 0xFF] ^
+           shifts[block][3][crc >> 24];
+}
+
+WITH_CRC static uint32_t crc_hardware(uint32_t crc, const unsigned char *p, size_t n) {
+    for (int block = 0; block < BLOCKS; block++) {
+        size_t size = blocks[block];
+        while (n >= 3 * size) {
+            uint32_t second = 0, third = 0;
+            for (size_t at = 0; at < size; at += 8) {
+                crc = STEP8(crc, load8(p + at));
+                second = STEP8(second, load8(p + size + at));
+                third = STEP8(third, load8(p + 2 * size + at));
+            }
+            crc = shift(shift(crc, block) ^ second, block) ^ third;
+            p += 3 * size;
+            n -= 3 * size;
+        }
+    }
+    for (; n >= 8; p += 8, n -= 8) crc = STEP8(crc, load8(p));
+    if (n >= 4) {
+        uint32_t word;
+        memcpy(&word, p, 4);
+        crc = STEP4(crc, word);
+        p += 4;
+        n -= 4;
+    }
+    while (n--) crc = STEP1(crc, *p++);
     return crc;
 }
-static int has_hardware(void) { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0; }
-#define HARDWARE_NAME "armv8"
 #else
 #define crc_hardware crc_table
+static void fill_shifts(void) {}
 static int has_hardware(void) { return 0; }
 #define HARDWARE_NAME "table"
 #endif
@@ -82,6 +131,7 @@ static int has_hardware(void) { return 0; }
 static void choose(void) {
     fill_tables();
     int hardware = has_hardware();
+    if (hardware) fill_shifts();
     chosen = hardware ? crc_hardware : crc_table;
     chosen_name = hardware ? HARDWARE_NAME : "table";
 }

@@ -33,7 +33,8 @@ struct Distric: AsyncParsableCommand {
         version: Node.version,
         subcommands: [ConsoleCommand.self, DemoCommand.self, ShellCommand.self, NodeCommand.self, InitCommand.self] + OperatorCommands.all
             + [
-                Dashboards.self, ConfigCommand.self, CompletionCommand.self, VersionCommand.self,
+                Dashboards.self, PingCommand.self, WireCommand.self, CertsCommand.self, ConfigCommand.self, CompletionCommand.self,
+                VersionCommand.self,
             ], defaultSubcommand: ConsoleCommand.self)
 
     /// The guard's hidden entry comes before anything else of the program.

@@ -25,7 +25,9 @@ final class EmbeddedNode: Sendable {
                 .path(percentEncoded: false)
             path = made
         }
-        var flags: [(key: String, flag: String, text: String)] = [("http.address", "the console", "127.0.0.1:0")]
+        var flags: [(key: String, flag: String, text: String)] = [
+            ("http.address", "the console", "127.0.0.1:0"), ("rpc.address", "the console", "127.0.0.1:0"),
+        ]
         if let folder = data ?? path { flags.append(("node.data", "the console", folder)) }
         let environment = ProcessInfo.processInfo.environment
         if examples || environment["DISTRIC_WORKER_ALLOW_EXEC"] == nil {

@@ -10,6 +10,7 @@ struct SettingOptions: ParsableArguments {
     @Option(name: .long, help: "coordinator, worker or both, separated by a comma.") var role: String?
     @Option(name: .long, help: "Data folder.") var data: String?
     @Option(name: .long, help: "host:port of the HTTP API; port 0 takes a free one.") var http: String?
+    @Option(name: .long, help: "host:port for calls over the binary protocol; port 0 takes a free one, none takes none.") var rpc: String?
     @Option(name: .long, help: "exec and http tasks at once.") var slots: String?
     @Option(name: .customLong("allow-exec"), help: "Programs that exec@1 may start: patterns on real paths, separated by commas.")
     var allowExec: String?
@@ -27,6 +28,7 @@ struct SettingOptions: ParsableArguments {
         var flags: [(key: String, flag: String, text: String)] = []
         for (key, flag, text) in [
             ("node.id", "--id", id), ("node.role", "--role", role), ("node.data", "--data", data), ("http.address", "--http", http),
+            ("rpc.address", "--rpc", rpc),
             ("worker.slots", "--slots", slots), ("worker.allow_exec", "--allow-exec", allowExec),
             ("worker.allow_http", "--allow-http", allowHTTP),
             ("log.level", "--log-level", logLevel), ("http.insecure", "--insecure", insecure ? "true" : nil),

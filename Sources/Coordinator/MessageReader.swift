@@ -1,9 +1,10 @@
 package import Primitives
 import Text
+import Wire
 
 /// Why a message was refused, in words for its sender.
 package struct MessageProblem: Error, Equatable {
-    /// `invalid_json`, `payload_too_large`, `invalid_message`.
+    /// `invalid_json`, `invalid_msgpack`, `payload_too_large`, `invalid_message`.
     package var code: String
     package var detail: String
     /// JSON Pointer to what is wrong; empty for the whole.
@@ -28,18 +29,30 @@ package struct MessageReader: Sendable {
     package func read(_ bytes: some Collection<UInt8>, namespace: Namespace, client: String, makeID: () -> String) throws(MessageProblem)
         -> Message
     {
-        guard bytes.count <= limit else {
-            throw MessageProblem(
-                code: "payload_too_large",
-                detail:
-                    "the message has \(bytes.count) bytes, at most \(limit) are taken; store the payload elsewhere and send its URL and hash",
-                pointer: "", offset: nil)
-        }
+        try check(bytes.count)
         let value: Value
         do throws(JSONError) { value = try JSONScanner.parse(bytes) } catch {
             throw MessageProblem(code: "invalid_json", detail: "not JSON: \(error)", pointer: "", offset: error.offset)
         }
         return try read(value, namespace: namespace, client: client, makeID: makeID)
+    }
+
+    /// The same of a message in MessagePack.
+    package func read(packed bytes: [UInt8], namespace: Namespace, client: String, makeID: () -> String) throws(MessageProblem) -> Message {
+        try check(bytes.count)
+        let value: Value
+        do throws(MessagePack.Failure) { value = try MessagePack.read(bytes) } catch {
+            throw MessageProblem(code: "invalid_msgpack", detail: "not MessagePack: \(error)", pointer: "", offset: nil)
+        }
+        return try read(value, namespace: namespace, client: client, makeID: makeID)
+    }
+
+    private func check(_ count: Int) throws(MessageProblem) {
+        guard count > limit else { return }
+        throw MessageProblem(
+            code: "payload_too_large",
+            detail: "the message has \(count) bytes, at most \(limit) are taken; store the payload elsewhere and send its URL and hash",
+            pointer: "", offset: nil)
     }
 
     package func read(_ value: Value, namespace: Namespace, client: String, makeID: () -> String) throws(MessageProblem) -> Message {

@@ -28,6 +28,8 @@ public final class Node: Sendable {
     private let host: String
     private let port: Int
     private let healthAddress: (host: String, port: Int)?
+    private let calls: NodeCalls
+    private let info: NodeInfo
     private let startedAt: ClusterTime
     private let logger: Logger
     private let group = Mutex<(group: ServiceGroup?, isStopping: Bool)>((nil, false))
@@ -41,6 +43,7 @@ public final class Node: Sendable {
         (host, port) = try Self.address(settings, "http.address")
         healthAddress = settings.text("health.address").isEmpty ? nil : try Self.address(settings, "health.address")
         try Self.checkRoles(settings)
+        let plan = try NodeCalls.Plan(settings)
         let wantedID = try Self.nodeID(settings)
         let clock = SystemClock()
         let disk = FileDisk()
@@ -55,11 +58,13 @@ public final class Node: Sendable {
         logger = telemetry.logger("node")
         startedAt = clock.wall
         coordinator = try Self.coordinator(settings, folder, disk, telemetry)
-        guard settings.list("node.role").contains("worker") else {
-            worker = nil
-            return
-        }
-        worker = try Self.worker(settings, folder, disk, telemetry, guardProgram)
+        let isWorker = settings.list("node.role").contains("worker")
+        worker = isWorker ? try Self.worker(settings, folder, disk, telemetry, guardProgram) : nil
+        info = NodeInfo(
+            node: folder.identity.node, cluster: folder.identity.cluster, version: Self.version, coordinator: coordinator, worker: worker,
+            telemetry: telemetry, payloadLimit: settings.bytes("intake.payload_bytes"), startedAt: startedAt,
+            settings: .list(settings.listing))
+        calls = NodeCalls(plan, settings, info: info, folder: folder.path, featureLevel: CommandCodec.featureLevel)
     }
 
     /// Opens the data folder and recovers; nothing listens yet.
@@ -119,6 +124,7 @@ public final class Node: Sendable {
                 intake: coordinator.intake, telemetry: telemetry, perSecond: settings.whole("intake.events_per_second"))
             services.append(.init(service: EventService(events: events)))
         }
+        if calls.hasCertificates, !signals.isEmpty { services.append(.init(service: CertificateReload(calls: calls))) }
         if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
@@ -132,16 +138,16 @@ public final class Node: Sendable {
             if isStopping { await serving.triggerGracefulShutdown() }
             try await serving.run()
         } catch let error as HTTPServer.Failure {
-            stop()
+            await stop()
             throw DistriCError(.unavailable, error.description)
         } catch let error as HealthDoor.Failure {
-            stop()
+            await stop()
             throw DistriCError(.unavailable, error.description)
         } catch {
-            stop()
+            await stop()
             throw error
         }
-        stop()
+        await stop()
     }
 
     /// A socket in the data folder always; an address where one is set.
@@ -161,7 +167,8 @@ public final class Node: Sendable {
         logger.info("health", metadata: ["url": "http://\(host.contains(":") ? "[\(host)]" : host):\(bound)/health/ready"])
     }
 
-    private func stop() {
+    private func stop() async {
+        await calls.close(grace: .seconds(1))
         telemetry.events.emit("node.stopped", subject: id, "node \(id) stops")
         coordinator.stop()
         logger.info("stopped")
@@ -182,10 +189,7 @@ public final class Node: Sendable {
     }
 
     fileprivate func serve(ready: @escaping @Sendable (String) -> Void) async throws {
-        let info = NodeInfo(
-            node: folder.identity.node, cluster: folder.identity.cluster, version: Self.version, coordinator: coordinator, worker: worker,
-            telemetry: telemetry, payloadLimit: settings.bytes("intake.payload_bytes"), startedAt: startedAt,
-            settings: .list(settings.listing))
+        try await calls.open()
         try await HTTPServer.run(info: info, host: host, port: port, logger: telemetry.logger("http")) { [telemetry, host, logger] port in
             telemetry.health.set("http", .up)
             let shown = host.contains(":") ? "[\(host)]" : host

@@ -55,6 +55,16 @@ package struct Settings: Sendable {
         Setting(
             key: "health.address", kind: .text, standard: "",
             help: "host:port for /health alone, which nothing stuck can silence; empty: only DATA/health.sock"),
+        Setting(
+            key: "rpc.address", kind: .text, standard: "127.0.0.1:9000",
+            help: "host:port for calls over the binary protocol; port 0 takes a free one, none takes none; DATA/rpc.sock is always there"),
+        Setting(key: "rpc.tls_certificate", kind: .text, standard: "", help: "PEM file: this node's certificate for calls (distric certs)"),
+        Setting(key: "rpc.tls_key", kind: .text, standard: "", help: "PEM file: its key"),
+        Setting(key: "rpc.tls_authority", kind: .text, standard: "", help: "PEM file: who signs the certificates of all nodes and clients"),
+        Setting(key: "rpc.connections", kind: .whole(1...1_000_000), standard: 16_000, help: "connections for calls at once"),
+        Setting(
+            key: "rpc.connects_per_second", kind: .whole(1...1_000_000), standard: 200,
+            help: "connects that one address may make each second, on average; five times as many at once"),
         Setting(key: "worker.slots", kind: .whole(1...10_000), standard: 8, help: "exec and http tasks at once"),
         Setting(key: "worker.allow_exec", kind: .list, standard: [], help: "programs that exec@1 may start: patterns on real paths"),
         Setting(key: "worker.allow_http", kind: .list, standard: [], help: "internal hosts (host or host:port) that http@1 may reach"),

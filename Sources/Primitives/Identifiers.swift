@@ -12,11 +12,25 @@ package struct NodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
     package let text: String
 
     package init(_ text: String) throws(IdentifierError) {
-        guard isName(text, alsoAllowed: [UInt8(ascii: "."), UInt8(ascii: "-")]) else {
+        guard isName(text.utf8, also: UInt8(ascii: "."), UInt8(ascii: "-")) else {
             throw IdentifierError(what: "node id", text: text, rule: "1 to 63 bytes of a-z, 0-9, '.' and '-'")
         }
         self.text = text
     }
+
+    /// The same, of bytes as they came.
+    package init(utf8 bytes: UnsafeRawBufferPointer) throws(IdentifierError) {
+        guard isName(bytes, also: UInt8(ascii: "."), UInt8(ascii: "-")) else {
+            try self.init(String(decoding: bytes, as: UTF8.self))
+            return
+        }
+        self.init(checked: String(decoding: bytes, as: UTF8.self))
+    }
+
+    private init(checked text: String) { self.text = text }
+
+    /// What stands where a name is still to be read.
+    package static let unnamed = NodeID(checked: "unnamed")
 
     package var description: String { text }
 
@@ -30,10 +44,19 @@ package struct Namespace: Hashable, Sendable, Comparable, CustomStringConvertibl
     package static let `default` = Namespace(checked: "default")
 
     package init(_ text: String) throws(IdentifierError) {
-        guard isName(text, alsoAllowed: [UInt8(ascii: "-")]) else {
+        guard isName(text.utf8, also: UInt8(ascii: "-"), UInt8(ascii: "-")) else {
             throw IdentifierError(what: "namespace", text: text, rule: "1 to 63 bytes of a-z, 0-9 and '-'")
         }
         self.text = text
+    }
+
+    /// The same, of bytes as they came.
+    package init(utf8 bytes: UnsafeRawBufferPointer) throws(IdentifierError) {
+        guard isName(bytes, also: UInt8(ascii: "-"), UInt8(ascii: "-")) else {
+            try self.init(String(decoding: bytes, as: UTF8.self))
+            return
+        }
+        self.init(checked: String(decoding: bytes, as: UTF8.self))
     }
 
     private init(checked text: String) { self.text = text }
@@ -44,14 +67,13 @@ package struct Namespace: Hashable, Sendable, Comparable, CustomStringConvertibl
 }
 
 /// Whether a definition, rule or task may bear this name: 1 to 63 bytes of `[a-z0-9_-]`.
-package func isDefinitionName(_ text: String) -> Bool { isName(text, alsoAllowed: [UInt8(ascii: "_"), UInt8(ascii: "-")]) }
+package func isDefinitionName(_ text: String) -> Bool { isName(text.utf8, also: UInt8(ascii: "_"), UInt8(ascii: "-")) }
 
-private func isName(_ text: String, alsoAllowed: [UInt8]) -> Bool {
-    let bytes = text.utf8
+private func isName(_ bytes: some Collection<UInt8>, also first: UInt8, _ second: UInt8) -> Bool {
     guard (1...63).contains(bytes.count) else { return false }
     return bytes.allSatisfy { byte in
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-            || alsoAllowed.contains(byte)
+            || byte == first || byte == second
     }
 }
 

@@ -1,5 +1,16 @@
+import Primitives
+
 /// What is wrong with bytes that should follow the wire format, and where they go wrong.
 package enum WireError: Error, Equatable, CustomStringConvertible {
+    // Frames
+    case notAFrame(magic: UInt32)
+    case unsupportedVersion(WireVersion, supported: WireVersion)
+    case reservedFlags(UInt16)
+    case payloadTooLarge(type: MessageType, bytes: Int, limit: Int)
+    case extensionTooLong(bytes: Int, payload: Int)
+    case checksumMismatch(expected: UInt32, found: UInt32)
+    case trailingBytes(Int)
+    // Fields
     case truncated(at: Int)
     case wrongType(tag: UInt16, expected: TLVType, found: UInt8, at: Int)
     case badLength(tag: UInt16, length: Int, at: Int)
@@ -16,6 +27,16 @@ package enum WireError: Error, Equatable, CustomStringConvertible {
 
     package var description: String {
         switch self {
+        case .notAFrame(let magic):
+            "no frame: it begins with 0x\(hexadecimal(UInt64(magic), digits: 8)), not with 'DIST'"
+        case .unsupportedVersion(let found, let supported):
+            "protocol version \(found); this program speaks \(supported)"
+        case .reservedFlags(let flags): "reserved flags are set: 0x\(hexadecimal(UInt64(flags), digits: 4))"
+        case .payloadTooLarge(let type, let bytes, let limit): "a payload of \(bytes) bytes for \(type); at most \(limit) are taken"
+        case .extensionTooLong(let bytes, let payload): "an extension of \(bytes) bytes in a payload of \(payload)"
+        case .checksumMismatch(let expected, let found):
+            "checksum 0x\(hexadecimal(UInt64(found), digits: 8)), the frame says 0x\(hexadecimal(UInt64(expected), digits: 8))"
+        case .trailingBytes(let count): "\(count) bytes after the frame"
         case .truncated(let at): "ends in the middle of a field at byte \(at)"
         case .wrongType(let tag, let expected, let found, let at): "field \(tag) at byte \(at) has type \(found), expected \(expected)"
         case .badLength(let tag, let length, let at): "field \(tag) at byte \(at) has impossible length \(length)"

@@ -12,7 +12,7 @@ func distric(_ words: [String], input: String = "", in folder: String? = nil, en
 
 /// Starts a node that ought to refuse: what it said, and its exit code; 137 when it got ready all the same and was ended.
 func refusal(_ data: String, _ arguments: [String] = []) throws -> Finished {
-    let words = ["node", "--data", data] + (arguments.contains("--http") ? [] : ["--http", "127.0.0.1:0"]) + arguments
+    let words = ["node", "--data", data, "--rpc", "none"] + (arguments.contains("--http") ? [] : ["--http", "127.0.0.1:0"]) + arguments
     let watch = """
         log=$1; shift; "$@" 2> "$log" & node=$!
         while kill -0 $node 2> /dev/null; do if grep -q '"message":"ready"' "$log" 2> /dev/null; then kill -9 $node; fi; sleep 0.02; done

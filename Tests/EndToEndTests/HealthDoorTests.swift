@@ -111,7 +111,7 @@ struct HealthDoorTests {
         let taken = try run(
             Built.distric,
             [
-                "node", "--data", folder.path + "/other", "--http", "127.0.0.1:0", "--set",
+                "node", "--data", folder.path + "/other", "--http", "127.0.0.1:0", "--rpc", "none", "--set",
                 "health.address=\(port.dropFirst("http://".count))",
             ])
         #expect(taken.code == 69, "\(taken.err)")

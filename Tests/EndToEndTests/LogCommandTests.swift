@@ -81,7 +81,7 @@ struct LogCommandTests {
         ]
         let process = Process()
         process.executableURL = URL(filePath: Built.distric)
-        process.arguments = ["node", "--id", "n1", "--data", folder.path + "/data", "--http", "127.0.0.1:0"]
+        process.arguments = ["node", "--id", "n1", "--data", folder.path + "/data", "--http", "127.0.0.1:0", "--rpc", "none"]
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         (process.standardError, process.standardInput) = (FileHandle.nullDevice, FileHandle.nullDevice)
         try process.run()
@@ -102,7 +102,7 @@ struct LogCommandTests {
         #expect(names == ["own.log", "own.log.1", "own.log.2"])
         #expect(log().contains("\"message\":\"stopped\""))
         let refused = try run(
-            Built.distric, ["node", "--data", folder.path + "/other", "--http", "127.0.0.1:0"],
+            Built.distric, ["node", "--data", folder.path + "/other", "--http", "127.0.0.1:0", "--rpc", "none"],
             environment: ["DISTRIC_LOG_FILE": "/proc/none/x"])
         #expect(refused.code == 73)
         #expect(refused.err.contains("log.file: cannot append to /proc/none/x"))

@@ -94,7 +94,7 @@ final class RunningNode {
         try Data().write(to: log)
         process = Process()
         process.executableURL = URL(filePath: Built.distric)
-        process.arguments = ["node", "--id", "n1", "--data", data, "--http", "127.0.0.1:0"] + arguments
+        process.arguments = ["node", "--id", "n1", "--data", data, "--http", "127.0.0.1:0", "--rpc", "none"] + arguments
         process.environment = base.merging(environment) { $1 }
         process.currentDirectoryURL = FileManager.default.temporaryDirectory
         process.standardError = try FileHandle(forWritingTo: log)

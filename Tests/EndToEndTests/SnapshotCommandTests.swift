@@ -27,6 +27,15 @@ struct SnapshotCommandTests {
 
     private func distric(_ arguments: [String]) throws -> Finished { try run(Built.distric, arguments) }
 
+    private func background(_ arguments: [String]) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(filePath: Built.distric)
+        process.arguments = arguments
+        (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
+        try process.run()
+        return process
+    }
+
     /// Every view with what it is about, and words that must be in it.
     private func views(_ node: RunningNode) async throws -> [(view: View, subject: String, words: [String])] {
         let bad = try #require(try await node.client.get("/api/v1/runs", [("workflow", "bad")]).items.first)
@@ -36,7 +45,8 @@ struct SnapshotCommandTests {
         return [
             (.pulse, "", ["leader n1", "1 raft", "3 tasks", "failed runs 1", "run of bad failed"]),
             (.nodes, "", ["coordinator,worker", "alive"]), (.raft, "", ["quorum      1 of 1 voters", "leader"]),
-            (.gossip, "", ["MEMBER", "alive"]), (.messages, "", ["order.created", "shop/order-created"]),
+            (.gossip, "", ["MEMBER", "alive"]),
+            (.messages, "", ["order.created", "shop/order-created"]),
             (.rules, "", ["plant/overheated", "shop/payment-large", "HIT%"]), (.workflows, "", ["order-fulfilment", "sensor-alarm"]),
             (.runs, "", ["order-fulfilment", "✗ failed", "● succeeded"]), (.tasks, "", ["score", "wait@1", "transform@1"]),
             (.traces, "", ["POST /api/v1/messages"]), (.metrics, "", ["distric_http_requests_total"]), (.logs, "", ["ready"]),
@@ -48,12 +58,20 @@ struct SnapshotCommandTests {
             (.run, run, ["run         \(run)", "[ ✗ only ]", "no such luck"]),
             (.task, "\(run).only", ["of run      \(run)", "what attempt 1 wrote", "no such luck"]),
             (.trace, trace, ["trace       \(trace)", "POST /api/v1/messages", "task only"]),
+            (.connections, "", ["FROM", "SOFTWARE", "distric ping"]),
         ]
     }
 
     @Test func `every view is printed as text and as data, full of what the node knows, within its size`() async throws {
         let folder = try TemporaryFolder()
         let node = try await filled(folder)
+        let caller = try background(["ping", "unix:\(folder.path)/data/rpc.sock", "-q"])
+        defer { caller.terminate() }
+        _ = try await eventually {
+            try await node.client.get("/api/v1/rpc/connections")
+        } until: {
+            $0["items"]?.list?.count == 1
+        }
         let views = try await views(node)
         #expect(Set(views.map(\.view)) == Set(View.allCases.filter { $0 != .output }))
         for (number, (view, subject, words)) in views.enumerated() {

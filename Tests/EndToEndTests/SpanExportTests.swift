@@ -128,7 +128,8 @@ struct SpanExportTests {
         let folder = try TemporaryFolder()
         let sets = text.contains("=") ? ["tracing.otlp_url=http://127.0.0.1:9/", text] : ["tracing.otlp_url=\(text)"]
         let refused = try run(
-            Built.distric, ["node", "--data", folder.path + "/data", "--http", "127.0.0.1:0"] + sets.flatMap { ["--set", $0] })
+            Built.distric,
+            ["node", "--data", folder.path + "/data", "--http", "127.0.0.1:0", "--rpc", "none"] + sets.flatMap { ["--set", $0] })
         #expect(refused.code == 78, "\(refused.err)")
         #expect(refused.err.contains("tracing.otlp_"), "\(refused.err)")
     }

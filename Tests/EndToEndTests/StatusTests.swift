@@ -121,6 +121,7 @@ struct StatusTests {
         ("workflows:validate", "POST"), ("workflows/x", "DELETE, GET"), ("runs", "GET"), ("runs/x", "GET"), ("runs/x:cancel", "POST"),
         ("runs/x:retry", "POST"), ("tasks", "GET"), ("tasks/x.y", "GET"), ("tasks/x.y/why", "GET"), ("tasks/x.y:resolve", "POST"),
         ("tasks/x.y/attempts/1/log", "GET"), ("cluster/status", "GET"), ("cluster/nodes", "GET"), ("gossip/members", "GET"),
+        ("rpc/connections", "GET"),
         ("raft/status", "GET"), ("metrics/recent", "GET"), ("logs", "GET"), ("config", "GET"), ("events", "GET"), ("traces", "GET"),
         ("traces/x", "GET"),
     ]

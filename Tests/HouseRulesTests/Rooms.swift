@@ -15,6 +15,7 @@ let allowedImports: [String: Set<String>] = [
         "Tracing",
     ] + system,
     "Storage": ["Primitives", "CChecksum", "Observability"] + system,
+    "Transport": ["Primitives", "Observability", "Wire", "NIOCore", "NIOPosix", "NIOTLS", "NIOSSL", "Crypto"] + system,
     "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "NIOCore"] + system,
     "Coordinator": [
         "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Cluster", "HashTreeCollections",
@@ -25,23 +26,29 @@ let allowedImports: [String: Set<String>] = [
         "NIOHTTP1",
     ] + system,
     "API": [
-        "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Cluster", "Coordinator", "Rules", "Workflows",
+        "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Transport", "Cluster", "Coordinator", "Rules", "Workflows",
         "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1", "NIOPosix", "AsyncHTTPClient", "Logging", "HashTreeCollections",
     ] + system,
     "DistriC": [
-        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Raft", "Cluster",
-        "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
+        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Transport", "Raft",
+        "Cluster",
+        "NIOPosix", "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
     ] + system,
-    "Offline": ["Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Storage", "Cluster", "Simulation"] + system,
+    "Offline": [
+        "Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
+        "Simulation", "NIOCore", "NIOPosix",
+    ] + system,
     "Operator": [
         "Primitives", "Text", "Cells", "Themes", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
     ] + system,
     "Terminal": ["Cells", "CNcursesW", "CReadline", "CTerminal"] + system,
-    "Command": ["Primitives", "Text", "Cells", "Definitions", "Terminal", "DistriC", "Operator", "Offline", "Worker", "ArgumentParser"]
-        + system,
+    "Command": [
+        "Primitives", "Text", "Cells", "Definitions", "Wire", "Terminal", "DistriC", "Operator", "Offline", "Worker", "ArgumentParser",
+        "X509", "SwiftASN1", "Crypto",
+    ] + system,
     "Benchmark": [
         "Primitives", "Text", "Wire", "Storage", "Observability", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC",
-        "ArgumentParser", "Cells", "CTerminal", "Operator", "CoreMetrics", "Logging",
+        "ArgumentParser", "Cells", "CTerminal", "Operator", "CoreMetrics", "Logging", "Transport", "NIOCore", "NIOPosix", "CChecksum",
     ] + system,
 ]
 

@@ -22,6 +22,19 @@ enum SampleData {
 
     // MARK: The cluster
 
+    static let connections: [Value] =
+        json(
+            #"""
+            [
+              {"id": "10.0.3.17:51204", "node": "w-07", "identity": "distric://node/w-07", "software": "distric 0.4.9", "protocol": "1.0",
+               "calls": 812441, "idleMs": 12},
+              {"id": "10.0.3.9:40112", "node": null, "identity": "distric://client/shop", "software": "shop-frontend 7", "protocol": "1.0",
+               "calls": 40, "idleMs": 61003},
+              {"id": "unix:4", "node": null, "identity": null, "software": "distric ping 0.5.0", "protocol": "1.0", "calls": 3, "idleMs": 400}
+            ]
+            """#
+        ).list ?? []
+
     static let members: [Value] =
         json(
             #"""

@@ -28,7 +28,8 @@ enum SampleNode {
             var output = Place(.output, "distric status")
             output.text = (1...60).map { Line("line \($0) of what the command printed") }
             return [Place(.pulse), output]
-        case .pulse, .nodes, .raft, .gossip, .messages, .rules, .workflows, .runs, .tasks, .traces, .metrics, .logs, .events, .help:
+        case .pulse, .nodes, .raft, .gossip, .connections, .messages, .rules, .workflows, .runs, .tasks, .traces, .metrics, .logs, .events,
+            .help:
             return [Place(view)]
         }
     }
@@ -71,6 +72,7 @@ enum SampleNode {
         switch parts.first ?? "" {
         case "cluster": return name == "status" ? .value(SampleData.status) : page(SampleData.members, request)
         case "gossip": return page(SampleData.members, request)
+        case "rpc": return page(SampleData.connections, request)
         case "rules:stats": return page(SampleData.rules, request)
         case "rules": return .value(SampleData.ruleSet)
         case "metrics": return page(SampleData.metrics, request)

@@ -137,6 +137,26 @@ package struct Gossip: AsyncParsableCommand {
     }
 }
 
+/// `distric connections`.
+package struct Connections: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "connections", abstract: "Who is connected for calls, as the node that is asked sees it.",
+        discussion: "At most 1,000 are listed; distric_rpc_connections counts all. 'distric ping' makes one.")
+    @OptionGroup var common: CommonOptions
+    package init() {}
+
+    @concurrent
+    package func run() async throws {
+        let answer = try await common.client.get("/api/v1/rpc/connections")
+        let columns = [
+            Column("FROM", "id"), Column("NODE", "node"), Column("CALLS", "calls"), Column("IDLE MS", "idleMs"),
+            Column("IDENTITY", "identity"),
+            Column("SOFTWARE", "software"), Column("PROTOCOL", "protocol"),
+        ]
+        common.print(answer["items"]?.list ?? [], columns, empty: "nobody is connected for calls")
+    }
+}
+
 /// `distric traces`.
 package struct Traces: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
@@ -195,6 +215,6 @@ package struct Traces: AsyncParsableCommand {
 package enum OperatorCommands {
     package static let all: [any ParsableCommand.Type] = [
         Status.self, Health.self, Nodes.self, Raft.self, Messages.self, Rules.self, Workflows.self, Runs.self, Tasks.self, Events.self,
-        Traces.self, Metrics.self, Logs.self, Gossip.self,
+        Traces.self, Metrics.self, Logs.self, Gossip.self, Connections.self,
     ]
 }

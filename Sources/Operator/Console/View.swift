@@ -4,12 +4,13 @@ package import Text
 
 /// Every view of the console. Those with a name of their own can be typed after `:`; the others are reached by opening something.
 package enum View: String, CaseIterable, Sendable {
-    case pulse, nodes, raft, gossip, messages, rules, workflows, runs, tasks, traces, metrics, logs, events, help
+    case pulse, nodes, raft, gossip, connections, messages, rules, workflows, runs, tasks, traces, metrics, logs, events, help
     case node, message, rule, workflow, run, task, trace, output
 
     /// Typed after `:`.
     package static let top: [View] = [
-        .pulse, .nodes, .raft, .gossip, .messages, .rules, .workflows, .runs, .tasks, .traces, .metrics, .logs, .events, .help,
+        .pulse, .nodes, .raft, .gossip, .connections, .messages, .rules, .workflows, .runs, .tasks, .traces, .metrics, .logs, .events,
+        .help,
     ]
 
     package var isTop: Bool { Self.top.contains(self) }
@@ -20,6 +21,7 @@ package enum View: String, CaseIterable, Sendable {
         case .nodes: "machines, their role and load"
         case .raft: "role, term, commit and lag of each coordinator"
         case .gossip: "who is alive"
+        case .connections: "who is connected for calls"
         case .messages: "what came in, and what it meant"
         case .rules: "evaluations, hits, errors of every rule"
         case .workflows: "graphs of tasks, and their runs"

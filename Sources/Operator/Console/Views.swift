@@ -8,7 +8,8 @@ enum Views {
 
     private static let all: [View: ViewSpec] = [
         .pulse: ViewSpec(title: "pulse"), .help: ViewSpec(title: "help"), .output: ViewSpec(title: "output"), .nodes: nodes, .raft: raft,
-        .gossip: gossip, .messages: messages, .rules: rules, .workflows: workflows, .runs: runs, .tasks: tasks, .traces: traces,
+        .gossip: gossip, .connections: connections, .messages: messages, .rules: rules, .workflows: workflows, .runs: runs, .tasks: tasks,
+        .traces: traces,
         .metrics: metrics, .logs: logs, .events: events, .node: DetailViews.node, .message: DetailViews.message, .rule: DetailViews.rule,
         .workflow: DetailViews.workflow, .run: DetailViews.run, .task: DetailViews.task, .trace: DetailViews.trace,
     ]
@@ -91,6 +92,15 @@ enum Views {
             .plain("INC", "incarnation", .fixed(5), right: true), .plain("ROLE", "role", .fixed(20), rank: 2),
             .plain("VERSION", "version", .fixed(8), rank: 3),
         ], open: { row, _ in row["id"]?.string.map { Place(.node, $0) } })
+
+    static let connections = ViewSpec(
+        title: "connections", rows: .remote { list("/api/v1/rpc/connections", $0) },
+        columns: [
+            .plain("FROM", "id", .flexible(16), rank: 0), .plain("NODE", "node", .fixed(12)),
+            .plain("CALLS", "calls", .fixed(9), right: true),
+            .plain("IDLE MS", "idleMs", .fixed(8), right: true, rank: 2), .plain("IDENTITY", "identity", .flexible(14), rank: 2),
+            .plain("SOFTWARE", "software", .fixed(20), rank: 3), .plain("PROTOCOL", "protocol", .fixed(8), rank: 3),
+        ], empty: "nobody is connected for calls; 'distric ping ADDRESS' is, for a while")
 
     // MARK: Messages and rules
 

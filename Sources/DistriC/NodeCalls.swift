@@ -1,0 +1,150 @@
+import API
+import Coordinator
+import Foundation
+import Logging
+import NIOPosix
+import Observability
+import Primitives
+import ServiceLifecycle
+import Synchronization
+import Transport
+import UnixSignals
+import Wire
+
+/// A node's server for calls: on TCP where `rpc.address` says so, and always on `DATA/rpc.sock`, which only its own user may open.
+final class NodeCalls: Sendable {
+    private let server: RPCServer
+    private let address: PeerAddress?
+    private let socket: PeerAddress
+    private let tls: TLSSource?
+    private let telemetry: Telemetry
+    private let logger: Logger
+
+    /// Where and with what, checked before the node touches anything.
+    struct Plan: Sendable {
+        let address: PeerAddress?
+        let tls: TLSSource?
+
+        init(_ settings: Settings) throws(DistriCError) {
+            tls = try NodeCalls.source(settings)
+            address = try NodeCalls.address(settings, isSecure: tls != nil)
+        }
+    }
+
+    init(_ plan: Plan, _ settings: Settings, info: NodeInfo, folder: String, featureLevel: UInt16) {
+        address = plan.address
+        tls = plan.tls
+        telemetry = info.telemetry
+        logger = telemetry.logger("rpc")
+        socket = .unix(path: folder + "/rpc.sock")
+        var hello = Hello()
+        hello.node = info.node
+        hello.cluster = info.cluster
+        hello.roles = settings.list("node.role")
+        hello.featureLevel = featureLevel
+        hello.software = "distric \(info.version)"
+        hello.epoch = info.startedAt.milliseconds
+        var own = RPCServer.Settings()
+        own.connections = settings.whole("rpc.connections")
+        own.connectsPerSecond = Double(settings.whole("rpc.connects_per_second"))
+        own.connectBurst = own.connectsPerSecond * 5
+        server = RPCServer(
+            hello: hello, handlers: CallDoor(info: info, logger: telemetry.logger("rpc")).handlers, settings: own, tls: tls,
+            group: MultiThreadedEventLoopGroup.singleton, telemetry: telemetry)
+        let server = server
+        info.callers.connect { server.callers }
+        let tls = plan.tls
+        telemetry.metrics.computed(
+            .gauge, "distric_rpc_certificate_not_after_seconds",
+            "When this node's certificate for calls expires, seconds since 1970; infinity without one."
+        ) { tls.map { Double($0.expiresAt) } ?? .infinity }
+    }
+
+    /// Beyond loopback calls need certificates.
+    private static func address(_ settings: Settings, isSecure: Bool) throws(DistriCError) -> PeerAddress? {
+        let text = settings.text("rpc.address")
+        guard !text.isEmpty, text != "none" else { return nil }
+        let address: PeerAddress
+        do throws(TransportError) { address = try PeerAddress(text) } catch {
+            throw DistriCError(.badConfiguration, "rpc.address = '\(text)': expected host:port, or none")
+        }
+        guard case .tcp(let host, _) = address else {
+            throw DistriCError(.badConfiguration, "rpc.address = '\(text)': expected host:port; DATA/rpc.sock is always there")
+        }
+        guard HTTPServer.isLoopback(host) || isSecure || settings.flag("http.insecure") else {
+            throw DistriCError(
+                .badConfiguration,
+                "rpc.address = '\(text)' is reachable from other machines: set rpc.tls_certificate, rpc.tls_key and rpc.tls_authority ('distric certs' makes them), listen on 127.0.0.1, or start with --insecure if the network is yours alone"
+            )
+        }
+        return address
+    }
+
+    private static func source(_ settings: Settings) throws(DistriCError) -> TLSSource? {
+        let keys = ["rpc.tls_certificate", "rpc.tls_key", "rpc.tls_authority"]
+        let texts = keys.map { settings.text($0) }
+        guard texts.contains(where: { !$0.isEmpty }) else { return nil }
+        if let missing = texts.firstIndex(where: \.isEmpty) {
+            throw DistriCError(.badConfiguration, "\(keys[missing]) is not set; certificate, key and authority go together")
+        }
+        do throws(TransportError) {
+            return try TLSSource(TLSSource.Files(certificate: texts[0], key: texts[1], authority: texts[2]))
+        } catch {
+            throw DistriCError(.badConfiguration, error.description)
+        }
+    }
+
+    /// Listens; what is asked before the node is ready is answered as the HTTP door would.
+    func open() async throws(DistriCError) {
+        do throws(TransportError) { _ = try await server.listen(socket) } catch {
+            // A path of more than 107 bytes, most of all: TCP says the same.
+            logger.warning("no socket for calls", metadata: ["error": "\(error)"])
+        }
+        guard let address else { return }
+        do throws(TransportError) {
+            let bound = try await server.listen(address)
+            logger.info("calls", metadata: ["address": "\(bound)", "tls": "\(tls != nil)"])
+        } catch {
+            let isTaken = error.description.contains("EADDRINUSE") || error.description.contains("errno: 98")
+            throw DistriCError(
+                .unavailable,
+                isTaken
+                    ? "\(address) is in use by another program; stop it, or choose another --rpc address (port 0 takes a free one, none takes none)"
+                    : error.description)
+        }
+    }
+
+    /// Takes the certificates that are in the files now, for connections from here on.
+    func reload() {
+        guard let tls else { return }
+        do throws(TransportError) {
+            try tls.reload()
+            logger.info("certificates reloaded", metadata: ["identity": "\(tls.identity.uri)"])
+            telemetry.events.emit("rpc.certificates_reloaded", subject: telemetry.node.text, "certificates for calls were read again")
+        } catch {
+            logger.error("certificates not reloaded", metadata: ["error": "\(error)"])
+            telemetry.events.emit(
+                "rpc.certificates_refused", subject: telemetry.node.text, severity: .error,
+                "certificates for calls stay as they were: \(error)")
+        }
+    }
+
+    var hasCertificates: Bool { tls != nil }
+
+    func close(grace: Duration) async {
+        await server.drain(grace: grace)
+        if case .unix(let path) = socket { try? FileManager.default.removeItem(atPath: path) }
+    }
+}
+
+/// Reads the certificates again whenever SIGHUP comes.
+struct CertificateReload: Service {
+    let calls: NodeCalls
+
+    @concurrent
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            for await _ in await UnixSignalsSequence(trapping: .sighup) { calls.reload() }
+        }
+    }
+}

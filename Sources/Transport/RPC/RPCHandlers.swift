@@ -1,0 +1,78 @@
+import NIOCore
+import Observability
+package import Primitives
+package import Wire
+
+/// What a handler is told of the call beside its message.
+package struct RPCContext: Sendable {
+    /// Who calls.
+    package let peer: Peer
+    /// As the connection has it; `unix:` for a local socket.
+    package let remote: String
+    /// Of the handler's own span, or the caller's where none is recorded.
+    package let trace: TraceContext?
+    /// When nobody waits for the answer any more.
+    package let deadline: Instant?
+    package let session: UInt64?
+    package let sequence: UInt64?
+    package let idempotencyKey: String?
+    /// Who the certificate says the caller is; nil without one.
+    package let identity: PeerIdentity?
+}
+
+/// What a server does with calls, by the type of their message. It is complete before the first connection comes.
+package struct RPCHandlers: Sendable {
+    enum Kind: Sendable {
+        /// Answers at once, on the event loop: it must neither wait nor compute for long.
+        case immediate(@Sendable (Frame, RPCContext, inout ByteBuffer) throws(CallError) -> Void)
+        /// Answers from a task; the frame of the answer is what it returns.
+        case task(@Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
+        /// Sends pieces before its answer.
+        case stream(@Sendable (Frame, RPCContext, RPCStreamWriter) async throws(CallError) -> ByteBuffer)
+    }
+
+    private(set) var kinds: [UInt16: Kind] = [:]
+
+    package init() {}
+
+    package mutating func immediate<C: WireCall>(
+        _ type: C.Type, _ body: @escaping @Sendable (C, RPCContext) throws(CallError) -> C.Reply
+    ) {
+        kinds[C.type.number] = .immediate { frame, context, buffer throws(CallError) in
+            let reply = try body(try Self.read(C.self, frame), context)
+            try reply.checkSize()
+            reply.encode(FrameHeader(type: C.Reply.type, flags: .response, id: frame.header.id), nil, into: &buffer)
+        }
+    }
+
+    package mutating func task<C: WireCall>(
+        _ type: C.Type, _ body: @escaping @Sendable (C, RPCContext) async throws(CallError) -> C.Reply
+    ) {
+        kinds[C.type.number] = .task { frame, context async throws(CallError) in
+            let reply = try await body(try Self.read(C.self, frame), context)
+            try reply.checkSize()
+            return reply.frame(id: frame.header.id, flags: .response)
+        }
+    }
+
+    /// For messages that are no calls: nothing goes back.
+    package mutating func oneWay<M: WireMessage>(_ type: M.Type, _ body: @escaping @Sendable (M, RPCContext) -> Void) {
+        kinds[M.type.number] = .immediate { frame, context, _ throws(CallError) in body(try Self.read(M.self, frame), context) }
+    }
+
+    package mutating func stream<C: WireCall>(
+        _ type: C.Type, _ body: @escaping @Sendable (C, RPCContext, RPCStreamWriter) async throws(CallError) -> C.Reply
+    ) {
+        kinds[C.type.number] = .stream { frame, context, writer async throws(CallError) in
+            let reply = try await body(try Self.read(C.self, frame), context, writer)
+            try reply.checkSize()
+            return reply.frame(id: frame.header.id, flags: .response)
+        }
+    }
+
+    private static func read<C: WireMessage>(_ type: C.Type, _ frame: Frame) throws(CallError) -> C {
+        do throws(WireError) { return try C.decode(frame.payload) } catch {
+            throw CallError(.invalid, "\(frame.header.type): \(error)")
+        }
+    }
+}

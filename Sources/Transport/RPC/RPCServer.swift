@@ -1,0 +1,214 @@
+package import NIOCore
+import NIOPosix
+import NIOSSL
+package import Observability
+package import Primitives
+import Synchronization
+package import Wire
+
+/// Takes calls over TCP, TLS and Unix sockets.
+package final class RPCServer: Sendable {
+    /// Bounds of a server; whoever goes beyond one is told which.
+    package struct Settings: Equatable, Sendable {
+        /// Connections at once; one more is answered with `too_many_connections`. Below the usual limit of descriptors, 20,000.
+        package var connections = 16_000
+        /// Connects of one source a second, on average; `connectBurst` at once. Unix sockets have no such limit.
+        package var connectsPerSecond = 200.0
+        package var connectBurst = 1_000.0
+        /// Calls of one connection that are answered from tasks, at once; one more is answered with `busy`.
+        package var callsPerConnection = 4_096
+        /// A connection on which nothing came for so long is closed; clients ping every 15 s.
+        package var idle: Duration = .seconds(90)
+        /// A caller that does not read what it is sent is cut after so long, and so is one that does not finish a frame.
+        package var slow: Duration = .seconds(30)
+        /// Answers that wait in memory for one connection before nothing more is read from it.
+        package var waitingBytes = 1 << 20
+        package init() {}
+    }
+
+    let core: ServerCore
+    private let group: any EventLoopGroup
+    private let loops: [ObjectIdentifier: LoopConnections]
+    private let listening = Mutex<[any Channel]>([])
+
+    package init(
+        hello: Hello, handlers: RPCHandlers, settings: Settings = Settings(), tls: TLSSource? = nil, faults: LinkFaults? = nil,
+        group: any EventLoopGroup, telemetry: Telemetry
+    ) {
+        let core = ServerCore(hello: hello, handlers: handlers, settings: settings, tls: tls, faults: faults, telemetry: telemetry)
+        self.core = core
+        self.group = group
+        loops = Dictionary(
+            group.makeIterator().map { (ObjectIdentifier($0), LoopConnections(loop: $0, core: core)) },
+            uniquingKeysWith: { first, _ in first })
+        for loop in loops.values { loop.start() }
+    }
+
+    /// Listens; returns the address with the port that was taken.
+    package func listen(_ address: PeerAddress) async throws(TransportError) -> PeerAddress {
+        do {
+            switch address {
+            case .tcp(let host, let port):
+                let channel = try await bootstrap(isLocal: false).bind(host: host, port: port).get()
+                listening.withLock { $0.append(channel) }
+                return .tcp(host: host, port: channel.localAddress?.port ?? port)
+            case .unix(let path):
+                let channel = try await bootstrap(isLocal: true).bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+                listening.withLock { $0.append(channel) }
+                FilePermissions.ownerOnly(path)
+                return address
+            }
+        } catch {
+            throw .cannotListen(address: address.description, reason: "\(error)")
+        }
+    }
+
+    private func bootstrap(isLocal: Bool) -> ServerBootstrap {
+        let (core, loops) = (core, loops)
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.maxMessagesPerRead, value: 64)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(
+                .writeBufferWaterMark, value: .init(low: core.settings.waitingBytes / 4, high: core.settings.waitingBytes)
+            )
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let connections = loops[ObjectIdentifier(channel.eventLoop)] else { throw TransportError.closed }
+                    try ServerConnection.begin(channel, core, connections, isLocal: isLocal)
+                }
+            }
+        guard !isLocal else { return bootstrap }
+        return
+            bootstrap
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+    }
+
+    /// Connections that are open now.
+    package var connectionCount: Int { core.connectionCount.load(ordering: .relaxed) }
+
+    /// Who is connected, at most so many of them, as it was half a second ago at most.
+    package static let callersListed = 1000
+
+    package var callers: [RPCCaller] { Array(loops.values.flatMap(\.callers).prefix(Self.callersListed)) }
+
+    /// Takes no more connections, answers new calls with `draining`, waits for those that run, at most for `grace`, then closes all.
+    package func drain(grace: Duration) async {
+        core.isDraining.store(true, ordering: .releasing)
+        for channel in listening.withLock({ $0 }) { try? await channel.close() }
+        let end = core.telemetry.clock.now.advanced(by: grace)
+        while core.tasks.load(ordering: .relaxed) > 0, core.telemetry.clock.now < end {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        for loop in loops.values { try? await loop.loop.submit { loop.closeAll() }.get() }
+        // What was closed flushes first; it is gone when its loop says so.
+        while connectionCount > 0, core.telemetry.clock.now < end.advanced(by: .seconds(1)) { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+}
+
+/// One that is connected, as operators see it.
+package struct RPCCaller: Sendable {
+    package var remote: String
+    package var node: NodeID?
+    package var identity: String?
+    package var software: String
+    package var version: WireVersion?
+    package var calls: Int
+    package var idle: Duration
+}
+
+/// What all connections of a server share.
+final class ServerCore: Sendable {
+    let handshake: Handshake
+    let handlers: RPCHandlers
+    let settings: RPCServer.Settings
+    let tls: TLSSource?
+    let faults: LinkFaults?
+    let telemetry: Telemetry
+    let metrics: RPCMetrics
+    let log: RareLog
+    let connectionCount = Atomic<Int>(0)
+    /// Calls that are answered from tasks, now.
+    let tasks = Atomic<Int>(0)
+    let isDraining = Atomic(false)
+    /// Connections over local sockets so far.
+    let locals = Atomic<Int>(0)
+    /// Connections that are being told why they are not taken.
+    let refusing = Atomic<Int>(0)
+    private let sources: Mutex<SourceLimiter>
+    private let expected: [UInt16: ExpectedDuration]
+
+    init(
+        hello: Hello, handlers: RPCHandlers, settings: RPCServer.Settings, tls: TLSSource?, faults: LinkFaults?, telemetry: Telemetry
+    ) {
+        handshake = Handshake(own: hello)
+        self.handlers = handlers
+        self.settings = settings
+        self.tls = tls
+        self.faults = faults
+        self.telemetry = telemetry
+        metrics = RPCMetrics(telemetry.metrics, side: "server")
+        log = RareLog(telemetry, "rpc.server")
+        sources = Mutex(SourceLimiter(perSecond: settings.connectsPerSecond, burst: settings.connectBurst))
+        expected = handlers.kinds.mapValues { _ in ExpectedDuration() }
+    }
+
+    func admits(_ source: String) -> Bool { sources.withLock { $0.admit(source, telemetry.clock.coarseNow) } }
+    func expected(_ type: MessageType) -> ExpectedDuration? { expected[type.number] }
+}
+
+/// How long calls of a method take, as the last ones tell: what cannot be done in time is refused before it is begun.
+final class ExpectedDuration: Sendable {
+    private let nanoseconds = Atomic<Int64>(0)
+
+    var duration: Duration { .nanoseconds(nanoseconds.load(ordering: .relaxed)) }
+
+    /// Called for each call that is refused: some time one is let through to see whether it is still so.
+    func fade() { nanoseconds.store(nanoseconds.load(ordering: .relaxed) / 16 * 15, ordering: .relaxed) }
+
+    /// A running mean that falls faster than it rises: some calls that were asked to wait must not have quick ones refused. Two threads at
+    /// once may lose one of theirs.
+    func note(_ duration: Duration) {
+        let (old, new) = (nanoseconds.load(ordering: .relaxed), duration.nanoseconds)
+        nanoseconds.store(old == 0 ? new : old + (new - old) / (new < old ? 4 : 64), ordering: .relaxed)
+    }
+}
+
+/// The connections of one event loop, and the watch over those that do nothing. Confined to its loop.
+final class LoopConnections: @unchecked Sendable {
+    private static let pause: TimeAmount = .milliseconds(500)
+
+    let loop: any EventLoop
+    private let core: ServerCore
+    private let published = Mutex<[RPCCaller]>([])
+    private var connections: [ObjectIdentifier: ServerConnection] = [:]
+
+    init(loop: any EventLoop, core: ServerCore) {
+        self.loop = loop
+        self.core = core
+    }
+
+    func start() {
+        loop.scheduleRepeatedTask(initialDelay: Self.pause, delay: Self.pause) { [weak self] task in
+            guard let self else { return task.cancel() }
+            look()
+        }
+    }
+
+    func add(_ connection: ServerConnection) { connections[ObjectIdentifier(connection)] = connection }
+    func remove(_ connection: ServerConnection) { connections[ObjectIdentifier(connection)] = nil }
+
+    private func look() {
+        let now = core.telemetry.clock.coarseNow
+        // Cutting one takes it out of the list.
+        for connection in Array(connections.values) { connection.look(now) }
+        let callers = connections.values.prefix(RPCServer.callersListed).map(\.caller)
+        published.withLock { $0 = callers }
+    }
+
+    func closeAll() { for connection in Array(connections.values) { connection.end() } }
+
+    /// From any thread.
+    var callers: [RPCCaller] { published.withLock { $0 } }
+}

@@ -1,0 +1,39 @@
+package import Primitives
+
+/// What two sides agreed on.
+package struct Peer: Equatable, Sendable {
+    package var hello: Hello
+    /// The highest version that both speak.
+    package var version: WireVersion
+
+    package var node: NodeID? { hello.node }
+}
+
+/// The first frames of a connection: each says who it is, and what the other says must fit.
+package struct Handshake: Equatable, Sendable {
+    /// How long the other may take to say it.
+    package static let limit: Duration = .seconds(5)
+
+    package let own: Hello
+
+    package init(own: Hello) { self.own = own }
+
+    /// Whether they can talk. A client that is no node may talk to any cluster; nodes only to their own.
+    package func accept(_ other: Hello) throws(CallError) -> Peer {
+        guard other.lowest <= other.highest else {
+            throw CallError(.protocolViolation, "versions \(other.lowest) to \(other.highest) are none")
+        }
+        guard other.lowest.major <= own.highest.major, own.lowest.major <= other.highest.major, other.lowest <= own.highest,
+            own.lowest <= other.highest
+        else {
+            throw CallError(
+                .unsupportedVersion,
+                "the other speaks \(other.lowest) to \(other.highest), this program \(own.lowest) to \(own.highest): run one that is nearer"
+            )
+        }
+        if let ours = own.cluster, let theirs = other.cluster, ours != theirs {
+            throw CallError(.wrongCluster, "cluster \(theirs) talks to cluster \(ours): the address is another cluster's")
+        }
+        return Peer(hello: other, version: min(own.highest, other.highest))
+    }
+}
