@@ -239,3 +239,11 @@ let package = Package(
             ]),
     ]
 )
+
+// Only where it is asked for: it is built with '--sanitize fuzzer', and libFuzzer brings its main.
+if Context.environment["DISTRIC_FUZZER"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "distric-fuzz", dependencies: ["Wire", .product(name: "NIOCore", package: nio)], path: "Sources/Fuzzing",
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]))
+}

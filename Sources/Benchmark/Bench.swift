@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import Primitives
 import Text
 
@@ -20,6 +21,8 @@ struct Report: Sendable {
     let json: Bool
 
     func figure(_ test: String, _ metric: String, _ value: Double, _ unit: String, who: String = "distric") {
+        // Each figure is there when it is measured, also in a file.
+        defer { fflush(nil) }
         guard json else {
             let number = value >= 100 ? String(format: "%.0f", value) : String(format: "%.2f", value)
             print("\(suite) \(test)/\(metric): \(number) \(unit) (\(who))")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import NIOCore
 import NIOPosix
 import Primitives
@@ -58,7 +59,7 @@ struct ConnectionsSuite: AsyncParsableCommand {
     /// Connects at once, each through its hello.
     private func connect(_ count: Int, first: Int, _ port: Int, _ group: any EventLoopGroup) async throws -> [BenchLink] {
         let futures = try (0..<count).map { number in
-            // Ephemeral ports are for one pair of addresses: 127.0.0.0/8 has enough of them.
+            // Ephemeral ports are for one pair of addresses, some 28,000 of them: 127.0.0.0/8 has enough addresses.
             let source = try SocketAddress(ipAddress: "127.0.0.\(1 + (first + number) / 20_000 % 100)", port: 0)
             return BenchLink.open(port, source, group)
         }
@@ -137,6 +138,8 @@ final class BenchLink: Sendable {
         let waiting = Waiting()
         let connected = ClientBootstrap(group: group)
             .channelOption(.socketOption(.so_reuseaddr), value: 1)
+            // The port is chosen at the connect, which knows the pair: IP_BIND_ADDRESS_NO_PORT.
+            .channelOption(.socket(SocketOptionLevel(IPPROTO_IP), 24), value: 1)
             .bind(to: source)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

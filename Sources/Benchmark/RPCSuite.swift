@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import NIOCore
 import NIOPosix
 import Observability
@@ -27,11 +28,13 @@ struct RPCSuite: AsyncParsableCommand {
     @concurrent
     func run() async throws {
         if let only, !Self.cases.contains(only) { throw ValidationError("no case '\(only)': \(Self.cases.joined(separator: ", "))") }
+        var apart: [String: Double] = [:]
         for isApart in [false, true] {
-            try await measure(isApart ? "two-processes" : "one-process", isApart: isApart, certificates: nil, prefix: "")
+            let place = isApart ? "two-processes" : "one-process"
+            apart = try await measure(place, isApart: isApart, certificates: nil, prefix: "")
         }
         if only == nil || only == "tls" { try await tls() }
-        if only == nil || only == "yardsticks" { try RPCYardsticks(report: report, seconds: seconds).run() }
+        if only == nil || only == "yardsticks" { try RPCYardsticks(report: report, seconds: seconds, own: apart).run() }
     }
 
     private func tls() async throws {
@@ -46,12 +49,13 @@ struct RPCSuite: AsyncParsableCommand {
                 return FileHandle.standardError.write(Data("no TLS: 'distric certs' is not there beside this program\n".utf8))
             }
         }
-        try await measure("two-processes", isApart: true, certificates: place, prefix: "tls-")
+        _ = try await measure("two-processes", isApart: true, certificates: place, prefix: "tls-")
     }
 
-    private func measure(_ where: String, isApart: Bool, certificates: String?, prefix: String) async throws {
+    private func measure(_ where: String, isApart: Bool, certificates: String?, prefix: String) async throws -> [String: Double] {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let serverGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var rates: [String: Double] = [:]
         let apart = isApart ? try ServingProcess(certificates: certificates) : nil
         let server = isApart ? nil : try EchoServer(group: serverGroup, certificates: nil)
         let address: PeerAddress
@@ -60,7 +64,7 @@ struct RPCSuite: AsyncParsableCommand {
         } else if let server {
             address = try await server.server.listen(.tcp(host: "127.0.0.1", port: 0))
         } else {
-            return
+            return rates
         }
         let telemetry = Telemetry.quiet(node: try NodeID("client"))
         let tls = try certificates.map {
@@ -80,6 +84,7 @@ struct RPCSuite: AsyncParsableCommand {
             }
             try await calls(flights, 0.3, ping)
             let found = try await calls(flights, seconds, ping)
+            rates[name] = found.rate
             report.figure(prefix + name, "calls-\(`where`)", found.rate, "calls/s")
             report.figure(prefix + name, "p50-\(`where`)", found.latencies.at(0.5) * 1e6, "us")
             report.figure(prefix + name, "p99-\(`where`)", found.latencies.at(0.99) * 1e6, "us")
@@ -99,6 +104,7 @@ struct RPCSuite: AsyncParsableCommand {
         await server?.server.drain(grace: .seconds(1))
         try? await group.shutdownGracefully()
         try? await serverGroup.shutdownGracefully()
+        return rates
     }
 
     private func wants(_ name: String, _ isTLS: Bool) -> Bool { only == nil || only == name || only == "tls" && isTLS }
@@ -135,6 +141,8 @@ struct RPCSuite: AsyncParsableCommand {
 struct RPCYardsticks {
     let report: Report
     let seconds: Double
+    /// Calls a second of two processes, by case, where they were measured in this run.
+    let own: [String: Double]
 
     private static let echo = #"""
         // Echo by epoll in one process: a server thread, and a client that keeps so many messages of 96 bytes in flight.
@@ -246,7 +254,8 @@ struct RPCYardsticks {
         server.standardError = FileHandle.nullDevice
         try server.run()
         defer {
-            server.terminate()
+            // It has nothing to lose, and threads of Swift's pool hand a mask down that holds SIGTERM back.
+            kill(server.processIdentifier, SIGKILL)
             server.waitUntilExit()
         }
         usleep(500_000)
@@ -261,6 +270,7 @@ struct RPCYardsticks {
             let cells = text.split(separator: "\n").last?.split(separator: ",").map { $0.trimmingCharacters(in: ["\""]) } ?? []
             if cells.count > 1, let rate = Double(cells[1]) {
                 report.figure(name, "calls-two-processes", rate, "calls/s", who: "redis-benchmark SET -c 1 -P \(pipeline)")
+                if let own = own[name] { report.figure(name, "calls-to-redis", own / rate, "times") }
             }
         }
     }

@@ -1,6 +1,7 @@
 #include "checksum.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -16,7 +17,9 @@
 typedef uint32_t (*crc_function)(uint32_t, const unsigned char *, size_t);
 
 static uint32_t tables[8][256];
-static crc_function chosen;
+static uint32_t crc_first(uint32_t crc, const unsigned char *p, size_t n);
+// Whoever sums first chooses; nobody asks again whether that was done.
+static _Atomic(crc_function) chosen = crc_first;
 static const char *chosen_name;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -62,8 +65,8 @@ static int has_hardware(void) { return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 #ifdef WITH_CRC
 // One instruction waits three cycles for the one before it, and another may begin in each of them: three parts of a block are summed
 // side by side, and then moved to their places. Moving a sum past `block` bytes of zeros is linear: four looks into tables do it.
-enum { BLOCKS = 2 };
-static const size_t blocks[BLOCKS] = {4096, 256};
+enum { BLOCKS = 3 };
+static const size_t blocks[BLOCKS] = {4096, 256, 64};
 static uint32_t shifts[BLOCKS][4][256];
 
 static uint64_t load8(const unsigned char *p) {
@@ -132,13 +135,17 @@ static void choose(void) {
     fill_tables();
     int hardware = has_hardware();
     if (hardware) fill_shifts();
-    chosen = hardware ? crc_hardware : crc_table;
     chosen_name = hardware ? HARDWARE_NAME : "table";
+    atomic_store_explicit(&chosen, hardware ? crc_hardware : crc_table, memory_order_release);
+}
+
+static uint32_t crc_first(uint32_t crc, const unsigned char *p, size_t n) {
+    pthread_once(&once, choose);
+    return atomic_load_explicit(&chosen, memory_order_acquire)(crc, p, n);
 }
 
 uint32_t distric_crc32c(uint32_t seed, const void *bytes, size_t length) {
-    pthread_once(&once, choose);
-    return ~chosen(~seed, bytes, length);
+    return ~atomic_load_explicit(&chosen, memory_order_acquire)(~seed, bytes, length);
 }
 
 uint32_t distric_crc32c_table(uint32_t seed, const void *bytes, size_t length) {

@@ -46,6 +46,7 @@ let allowedImports: [String: Set<String>] = [
         "Primitives", "Text", "Cells", "Definitions", "Wire", "Terminal", "DistriC", "Operator", "Offline", "Worker", "ArgumentParser",
         "X509", "SwiftASN1", "Crypto",
     ] + system,
+    "Fuzzing": ["Wire", "NIOCore"],
     "Benchmark": [
         "Primitives", "Text", "Wire", "Storage", "Observability", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC",
         "ArgumentParser", "Cells", "CTerminal", "Operator", "CoreMetrics", "Logging", "Transport", "NIOCore", "NIOPosix", "CChecksum",

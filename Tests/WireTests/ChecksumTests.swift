@@ -17,7 +17,7 @@ struct ChecksumTests {
         var generator = SeededGenerator(seed: 301)
         let bytes = (0..<70_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
         // Around each length at which another loop begins: 8, three blocks of 256, three of 4,096, and several of those.
-        let edges = [0, 8, 16, 768, 1536, 12_288, 24_576, 12_288 + 768, 65_536]
+        let edges = [0, 8, 16, 192, 384, 768, 1536, 12_288, 24_576, 12_288 + 768, 65_536]
         let lengths =
             edges.flatMap { edge in (max(0, edge - 9)...(edge + 9)).map { $0 } }
             + (0..<300).map { _ in Int.random(in: 0...69_000, using: &generator) }

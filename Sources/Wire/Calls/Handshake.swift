@@ -5,6 +5,8 @@ package struct Peer: Equatable, Sendable {
     package var hello: Hello
     /// The highest version that both speak.
     package var version: WireVersion
+    /// What both can beyond the version, in the order in which this side names it.
+    package var capabilities: [String] = []
 
     package var node: NodeID? { hello.node }
 }
@@ -34,6 +36,8 @@ package struct Handshake: Equatable, Sendable {
         if let ours = own.cluster, let theirs = other.cluster, ours != theirs {
             throw CallError(.wrongCluster, "cluster \(theirs) talks to cluster \(ours): the address is another cluster's")
         }
-        return Peer(hello: other, version: min(own.highest, other.highest))
+        let theirs = Set(other.capabilities)
+        return Peer(
+            hello: other, version: min(own.highest, other.highest), capabilities: own.capabilities.filter { theirs.contains($0) })
     }
 }

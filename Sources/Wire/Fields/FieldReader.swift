@@ -39,6 +39,7 @@ struct FieldReader: FieldCoder {
     }
 
     /// Goes to the next field.
+    @inline(__always)
     private mutating func next() throws(WireError) {
         let bytes = source.bytes
         let position = start + length
@@ -58,6 +59,7 @@ struct FieldReader: FieldCoder {
         seen |= bit
     }
 
+    @inline(never)
     private func refusal(at position: Int, _ bit: UInt64) -> WireError {
         let place = source.offset + position
         if length > source.bytes.count - start { return .badLength(tag: tag, length: length, at: place) }

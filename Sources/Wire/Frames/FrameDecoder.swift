@@ -27,88 +27,74 @@ package struct Frame: Equatable, Sendable {
 package struct FrameDecoder: Sendable {
     /// Payloads beyond it are refused; small until it is known who talks.
     package var payloadLimit: Int
-    private var waiting: ByteBuffer?
-    private var header: FrameHeader?
-    private var failure: WireError?
+    private var held = ByteBuffer()
+    /// What went wrong, for whoever asks again.
+    private var failure: (any Error)?
 
     package init(payloadLimit: Int = MessageType.largestPayload) { self.payloadLimit = payloadLimit }
 
     /// Bytes that wait for the rest of their frame.
-    package var waitingBytes: Int { waiting?.readableBytes ?? 0 }
+    package var waitingBytes: Int { held.readableBytes }
 
     package mutating func append(_ bytes: ByteBuffer) {
         guard failure == nil else { return }
-        guard var held = waiting, held.readableBytes > 0 else {
-            waiting = bytes
-            return
-        }
-        waiting = nil
+        guard held.readableBytes > 0 else { return held = bytes }
         held.discardReadBytes()
         held.writeImmutableBuffer(bytes)
-        waiting = held
     }
 
     /// The next whole frame; nil until more has come.
     package mutating func next() throws(WireError) -> Frame? {
-        if let failure { throw failure }
-        do throws(WireError) { return try cut() } catch {
-            failure = error
-            waiting = nil
-            throw error
-        }
-    }
-
-    private mutating func cut() throws(WireError) -> Frame? {
-        guard var held = waiting else { return nil }
-        guard let header = try head(held) else { return nil }
-        let total = FrameHeader.bytes + header.payloadBytes
-        guard held.readableBytes >= total else {
-            self.header = header
-            return nil
-        }
-        self.header = nil
-        // The only other reference must go, or reading on would copy.
-        waiting = nil
-        let found = Self.checksum(held, total)
-        guard found == header.checksum else { throw .checksumMismatch(expected: header.checksum, found: found) }
-        held.moveReaderIndex(forwardBy: FrameHeader.bytes)
-        let attached = header.extensionBytes == 0 ? nil : held.readSlice(length: header.extensionBytes)
-        let length = header.payloadBytes - header.extensionBytes
-        guard held.readableBytes > length else { return Frame(header: header, attached: attached, payload: held) }
-        guard let payload = held.readSlice(length: length) else { throw .truncated(at: 0) }
-        waiting = held
-        return Frame(header: header, attached: attached, payload: payload)
-    }
-
-    private func head(_ held: ByteBuffer) throws(WireError) -> FrameHeader? {
-        if let header { return header }
-        guard held.readableBytes >= FrameHeader.bytes else {
-            // Who sends no frame is told as soon as that is sure.
-            try Self.checkMagic(held)
-            return nil
-        }
-        var (header, failure) = (nil as FrameHeader?, nil as WireError?)
+        if let failure { throw failure as? WireError ?? .truncated(at: 0) }
+        guard held.readableBytes > 0 else { return nil }
+        var (header, problem) = (nil as FrameHeader?, nil as WireError?)
         held.withUnsafeReadableBytes { bytes in
-            do throws(WireError) { header = try FrameHeader(bytes, limit: payloadLimit) } catch { failure = error }
+            do throws(WireError) { header = try Self.look(bytes, payloadLimit) } catch { problem = error }
         }
-        if let failure { throw failure }
+        if let problem {
+            failure = problem
+            held = ByteBuffer()
+            throw problem
+        }
+        return header.map { cut($0) }
+    }
+
+    /// The header of the first frame, when all of it is there and what it says of it holds.
+    private static func look(_ bytes: UnsafeRawBufferPointer, _ limit: Int) throws(WireError) -> FrameHeader? {
+        guard let base = bytes.baseAddress, bytes.count >= FrameHeader.bytes else {
+            // Who sends no frame is told as soon as that is sure.
+            guard bytes.count >= 4 else { return nil }
+            let magic: UInt32 = bytes.integer(at: 0)
+            guard magic == FrameHeader.magic else { throw .notAFrame(magic: magic) }
+            return nil
+        }
+        let header = try FrameHeader(bytes, limit: limit)
+        let total = FrameHeader.bytes + header.payloadBytes
+        guard bytes.count >= total else { return nil }
+        let found = checksum(base, total)
+        guard found == header.checksum else { throw .checksumMismatch(expected: header.checksum, found: found) }
         return header
     }
 
-    private static func checkMagic(_ held: ByteBuffer) throws(WireError) {
-        guard let magic = held.getInteger(at: held.readerIndex, as: UInt32.self), magic != FrameHeader.magic else { return }
-        throw .notAFrame(magic: magic)
+    private mutating func cut(_ header: FrameHeader) -> Frame {
+        held.moveReaderIndex(forwardBy: FrameHeader.bytes)
+        let attached = header.extensionBytes == 0 ? nil : held.readSlice(length: header.extensionBytes)
+        let length = header.payloadBytes - header.extensionBytes
+        guard held.readableBytes > length else {
+            // The last one that is here takes the buffer as it is.
+            let payload = held
+            held = ByteBuffer()
+            return Frame(header: header, attached: attached, payload: payload)
+        }
+        return Frame(header: header, attached: attached, payload: held.readSlice(length: length) ?? ByteBuffer())
     }
 
     /// Over the frame with the checksum's own four bytes as 0.
-    private static func checksum(_ held: ByteBuffer, _ total: Int) -> UInt32 {
-        held.withUnsafeReadableBytes { bytes in
-            guard let base = bytes.baseAddress else { return 0 }
-            var head = base.loadUnaligned(as: (UInt64, UInt64, UInt64, UInt32, UInt32).self)
-            head.4 = 0
-            let front = withUnsafeBytes(of: head) { distric_crc32c(0, $0.baseAddress, FrameHeader.bytes) }
-            return total == FrameHeader.bytes ? front : distric_crc32c(front, base + FrameHeader.bytes, total - FrameHeader.bytes)
-        }
+    private static func checksum(_ base: UnsafeRawPointer, _ total: Int) -> UInt32 {
+        var head = base.loadUnaligned(as: (UInt64, UInt64, UInt64, UInt32, UInt32).self)
+        head.4 = 0
+        let front = withUnsafeBytes(of: head) { distric_crc32c(0, $0.baseAddress, FrameHeader.bytes) }
+        return total == FrameHeader.bytes ? front : distric_crc32c(front, base + FrameHeader.bytes, total - FrameHeader.bytes)
     }
 }
 
