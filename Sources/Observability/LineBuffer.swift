@@ -47,6 +47,8 @@ struct LineBuffer: ~Copyable {
         count += 1
     }
 
+    mutating func raw(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { raw($0) } }
+
     private mutating func raw(_ bytes: UnsafeBufferPointer<UInt8>) {
         guard let from = bytes.baseAddress else { return }
         reserve(bytes.count)

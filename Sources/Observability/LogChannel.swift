@@ -40,6 +40,8 @@ package struct LogChannel: Sendable {
     private let ring: LogRing?
     /// The label's in the ring.
     private let number: UInt32
+    /// What stands between the level and the message, the same in each line.
+    private let middle: [UInt8]
 
     /// - Parameter ring: the same as the sink's, if that has one.
     package init(label: String, level: LogLevels.Cell, sink: LogSink, clock: any NodeClock, ring: LogRing?) {
@@ -49,6 +51,13 @@ package struct LogChannel: Sendable {
         self.clock = clock
         self.ring = ring
         number = ring?.number(of: label) ?? 0
+        middle = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.stackBytes) { memory in
+            var line = LineBuffer(memory)
+            line.raw("\",\"label\":")
+            line.write(label)
+            line.raw(",\"message\":")
+            return Array(line.bytes)
+        }
     }
 
     /// The least level that is logged now.
@@ -60,13 +69,27 @@ package struct LogChannel: Sendable {
         line(level) { line in
             line.write(message)
             Self.writeTrace(&line)
-            for field in fields {
-                line.raw(UInt8(ascii: ","))
-                line.write(field.key)
-                line.raw(UInt8(ascii: ":"))
-                Self.write(field.content, &line)
-            }
+            for field in fields { Self.write(field, &line) }
         }
+    }
+
+    /// The same for up to three, which need no array.
+    package func log(_ level: Logger.Level, _ message: StaticString, _ first: Field, _ second: Field? = nil, _ third: Field? = nil) {
+        guard level >= self.level.level else { return }
+        line(level) { line in
+            line.write(message)
+            Self.writeTrace(&line)
+            Self.write(first, &line)
+            if let second { Self.write(second, &line) }
+            if let third { Self.write(third, &line) }
+        }
+    }
+
+    private static func write(_ field: Field, _ line: inout LineBuffer) {
+        line.raw(UInt8(ascii: ","))
+        line.write(field.key)
+        line.raw(UInt8(ascii: ":"))
+        write(field.content, &line)
     }
 
     private static func write(_ content: Field.Content, _ line: inout LineBuffer) {
@@ -110,9 +133,7 @@ package struct LogChannel: Sendable {
         line.write(clock.wall)
         line.raw(",\"level\":\"")
         line.raw(Self.name(level))
-        line.raw("\",\"label\":")
-        line.write(label)
-        line.raw(",\"message\":")
+        line.raw(middle)
         return line
     }
 

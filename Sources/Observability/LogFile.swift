@@ -30,7 +30,8 @@ package final class LogFile {
     private let rotation: Rotation
     private let clock: any NodeClock
     private var size = 0
-    private var began: ClusterTime
+    /// When its age is that from which it is put aside, in milliseconds since 1970.
+    private var due = UInt64.max
 
     /// Lines go where somebody else looks after them: stderr, a console's file.
     package init(descriptor: Int32) {
@@ -38,7 +39,6 @@ package final class LogFile {
         path = nil
         rotation = Rotation(bytes: .max, age: .seconds(0), kept: 0)
         clock = SystemClock()
-        began = .zero
     }
 
     /// Appends to a file, which is made when it is not there, readable by its owner and group.
@@ -46,7 +46,7 @@ package final class LogFile {
         self.path = path
         self.rotation = rotation
         self.clock = clock
-        (descriptor, began) = (-1, clock.wall)
+        descriptor = -1
         try reopen(path)
     }
 
@@ -60,7 +60,8 @@ package final class LogFile {
         fstat(opened, &facts)
         (descriptor, size) = (opened, Int(facts.st_size))
         // A file that was there goes on by its own age.
-        began = size == 0 ? clock.wall : ClusterTime(milliseconds: UInt64(max(0, facts.st_ctim.tv_sec)) * 1000)
+        let began = size == 0 ? clock.wall : ClusterTime(milliseconds: UInt64(max(0, facts.st_ctim.tv_sec)) * 1000)
+        due = began.advanced(by: rotation.age).milliseconds
     }
 
     /// Whole lines. What could be written only in part is cut off again where the file is its own, so that no line is torn.
@@ -84,8 +85,7 @@ package final class LogFile {
 
     private func rotateIfDue(adding count: Int) -> Bool {
         guard let path, size > 0 else { return false }
-        let isOld = clock.wall.duration(since: began) >= rotation.age
-        guard isOld || size + count > rotation.bytes else { return false }
+        guard clock.wall.milliseconds >= due || size + count > rotation.bytes else { return false }
         for number in stride(from: rotation.kept, to: 1, by: -1) { rename("\(path).\(number - 1)", "\(path).\(number)") }
         if rotation.kept > 0 { rename(path, "\(path).1") } else { unlink(path) }
         // When no new file can be made, lines go on into the old one, and the next line tries again.

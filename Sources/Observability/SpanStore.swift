@@ -94,7 +94,7 @@ package final class SpanStore: Sendable {
     package func newSpanID() -> UInt64 { ids.next() }
 
     /// A child of `parent` that begins now; record it when it ends. Nil when nothing of the trace can come to be recorded.
-    package func begin(_ name: @autoclosure () -> String, service: String, in parent: TraceContext?) -> OpenSpan? {
+    package func begin(_ name: @autoclosure () -> String, service: StaticString, in parent: TraceContext?) -> OpenSpan? {
         guard let parent else { return nil }
         if !parent.isSampled {
             unsampled.increment()
@@ -120,7 +120,7 @@ package final class SpanStore: Sendable {
         let started = wall - min(wall, UInt64(max(0, length)))
         record(
             Span(
-                context: open.context, parent: open.parent, name: open.name, service: open.service, node: node,
+                context: open.context, parent: open.parent, name: open.name, service: open.service.description, node: node,
                 start: ClusterTime(milliseconds: started / 1_000_000), nanoseconds: UInt32(started % 1_000_000), duration: duration,
                 error: error, attributes: Fields(attributes().map { Fields.Member($0.key, $0.value) })))
     }
@@ -316,6 +316,6 @@ package struct OpenSpan: Sendable {
     package let context: TraceContext
     package let parent: UInt64
     package let name: String
-    package let service: String
+    package let service: StaticString
     package let started: Instant
 }

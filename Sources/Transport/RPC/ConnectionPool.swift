@@ -47,7 +47,7 @@ final class ConnectionPool: Sendable {
                 least > Self.crowded && best != nil && state.connections.count < core.settings.connectionsPerPeer && !state.isConnecting
             return (best, isCrowded)
         }
-        if isCrowded { open() }
+        if isCrowded { open(beside: true) }
         return found
     }
 
@@ -64,7 +64,7 @@ final class ConnectionPool: Sendable {
         defer { timer?.cancel() }
         let result = await withTaskCancellationHandler {
             await withUnsafeContinuation { (continuation: UnsafeContinuation<Result<ClientConnection, CallError>, Never>) in
-                if let refusal = join(id, continuation) { return continuation.resume(returning: .failure(refusal)) }
+                if let answer = join(id, continuation) { return continuation.resume(returning: answer) }
                 timer = core.group.next().scheduleTask(in: .nanoseconds(left.nanoseconds)) { [self] in
                     resume(id, .failure(CallError(.deadlineExceeded, "no connection to \(address) in time\(because)")))
                 }
@@ -78,12 +78,17 @@ final class ConnectionPool: Sendable {
 
     private var because: String { state.withLock { $0.lastError.map { ": \($0.message)" } ?? "" } }
 
-    private func join(_ id: UInt64, _ continuation: UnsafeContinuation<Result<ClientConnection, CallError>, Never>) -> CallError? {
+    /// Nil when there is something to wait for.
+    private func join(
+        _ id: UInt64, _ continuation: UnsafeContinuation<Result<ClientConnection, CallError>, Never>
+    ) -> Result<ClientConnection, CallError>? {
         state.withLock { state in
-            guard !state.isClosed else { return CallError(.unavailable, "the client is closed") }
-            guard !Task.isCancelled else { return CallError(.cancelled, "cancelled before connecting to \(address)") }
+            guard !state.isClosed else { return .failure(CallError(.unavailable, "the client is closed")) }
+            guard !Task.isCancelled else { return .failure(CallError(.cancelled, "cancelled before connecting to \(address)")) }
+            // One may have come since there was none.
+            if let connection = state.connections.first { return .success(connection) }
             guard state.waiting.count < core.settings.waiting else {
-                return CallError(.busy, "\(state.waiting.count) calls wait for a connection to \(address), as many as may")
+                return .failure(CallError(.busy, "\(state.waiting.count) calls wait for a connection to \(address), as many as may"))
             }
             state.waiting[id] = continuation
             return nil
@@ -94,15 +99,17 @@ final class ConnectionPool: Sendable {
         state.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: result)
     }
 
-    /// Opens one more connection, unless that is under way or the breaker is open.
-    private func open() {
+    /// Opens a connection, unless that is under way or the breaker is open.
+    ///
+    /// - Parameter beside: also where there is one already.
+    private func open(beside: Bool = false) {
         enum Next {
             case connect, nothing
             case refuse(CallError)
         }
         let now = core.telemetry.clock.now
         let next: Next = state.withLock { state in
-            guard !state.isConnecting, !state.isClosed else { return .nothing }
+            guard !state.isConnecting, !state.isClosed, beside || state.connections.isEmpty else { return .nothing }
             if let until = state.breaker.admit(now) {
                 guard state.connections.isEmpty else { return .nothing }
                 let wait = until.duration(since: now)
