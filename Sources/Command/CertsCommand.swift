@@ -143,6 +143,14 @@ struct CertsCommand: AsyncParsableCommand {
                 case .client(let name): "what client \(name) needs"
                 }
             let authority = CertificateAuthority.certificatePath(in: dir)
+            if case .client = holder {
+                return Session.current.note(
+                    """
+                    it lasts until \(end.formatted(.iso8601))\(reason)
+                    \(whose): --tls-certificate "\(full(certificate))" --tls-key "\(full(key))" --tls-authority "\(full(authority))"
+
+                    """)
+            }
             Session.current.note(
                 """
                 it lasts until \(end.formatted(.iso8601))\(reason)

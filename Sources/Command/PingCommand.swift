@@ -57,12 +57,12 @@ struct PingCommand: AsyncParsableCommand {
             }
             probe = try CallProbe(address, certificates: files, software: "distric ping \(Node.version)")
         } catch {
-            throw CommandFailure(.badConfiguration, error.description)
+            throw CommandFailure(certificate == nil ? .usage : .badConfiguration, error.description)
         }
         let limit = Duration(text: timeout) ?? .seconds(5)
         let target: CallProbe.Target
         do throws(CallError) { target = try await probe.connect(timeout: limit) } catch {
-            throw CommandFailure(.unavailable, error.message + Self.hint(error))
+            throw CommandFailure(.unavailable, error.message + hint(error))
         }
         if output == .table {
             Session.current.out(
@@ -78,9 +78,9 @@ struct PingCommand: AsyncParsableCommand {
             code, "\(results.sent - results.took.count) of \(results.sent) pings were not answered: \(results.error ?? "")")
     }
 
-    private static func hint(_ error: CallError) -> String {
+    private func hint(_ error: CallError) -> String {
         switch error.code {
-        case .denied: "; the node wants certificates: --tls-certificate, --tls-key, --tls-authority"
+        case .denied where certificate == nil: "; the node wants certificates: --tls-certificate, --tls-key, --tls-authority"
         case .protocolViolation: "; is it the address of the HTTP API? Calls have their own, rpc.address"
         default: ""
         }
@@ -130,7 +130,7 @@ struct PingCommand: AsyncParsableCommand {
     }
 
     private func summary(_ results: Results, _ target: CallProbe.Target) {
-        guard output == .table else { return }
+        guard output == .table else { return Session.current.out(Rendering(format: .jsonl).rows([value(of: results)], [], name: "sent")) }
         let lost = results.sent == 0 ? 0 : (results.sent - results.took.count) * 100 / results.sent
         var text = "\n--- \(address) \(target.node) ---\n\(results.sent) sent, \(results.took.count) answered, \(lost)% lost\n"
         let sorted = results.took.sorted()
@@ -144,6 +144,18 @@ struct PingCommand: AsyncParsableCommand {
             text += "its clock is \(offset.milliseconds) ms \(offset > .zero ? "before" : "behind") this one\n"
         }
         Session.current.out(text)
+    }
+
+    /// The summary as programs read it.
+    private func value(of results: Results) -> Value {
+        let sorted = results.took.sorted()
+        func at(_ share: Double) -> Value? {
+            sorted.isEmpty ? nil : .double(Self.milliseconds(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]))
+        }
+        return .object([
+            "sent": Value(results.sent), "answered": Value(sorted.count), "minMs": at(0), "p50Ms": at(0.5), "p99Ms": at(0.99),
+            "maxMs": sorted.last.map { .double(Self.milliseconds($0)) }, "error": results.error.map(Value.string),
+        ])
     }
 
     private static func milliseconds(_ duration: Duration) -> Double { Double(duration.nanoseconds) / 1e6 }

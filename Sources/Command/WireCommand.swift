@@ -26,11 +26,18 @@ struct WireCommand: AsyncParsableCommand {
 
         private static let piece = 1 << 20
 
+        func validate() throws {
+            guard [.table, .json, .jsonl, .yaml].contains(output) else { throw ValidationError("-o takes table, json, jsonl or yaml here") }
+        }
+
         @concurrent
         func run() async throws {
             let handle = try opened()
             var decoding = WireDecoding()
             var nibble: UInt8?
+            var count = 0
+            if output == .json { Session.current.out("[") }
+            defer { if output == .json { Session.current.out("]\n") } }
             do throws(WireDecoding.Problem) {
                 while true {
                     let data: Data
@@ -38,10 +45,15 @@ struct WireCommand: AsyncParsableCommand {
                         throw WireDecoding.Problem(reason: "cannot be read: \(error.localizedDescription)")
                     }
                     guard !data.isEmpty else { break }
-                    for frame in try decoding.take(hex ? try Self.bytes(data, &nibble) : [UInt8](data)) { print(frame) }
+                    for frame in try decoding.take(hex ? try Self.bytes(data, &nibble) : [UInt8](data)) {
+                        if output == .json { Session.current.out(count == 0 ? "\n" : ",\n") }
+                        print(frame)
+                        count += 1
+                    }
                 }
                 guard nibble == nil else { throw WireDecoding.Problem(reason: "an odd number of hexadecimal digits") }
                 try decoding.finish()
+                if count == 0 { Session.current.note("\(file): there is no frame in it\n") }
             } catch {
                 throw CommandFailure(.badData, "\(file): \(error)")
             }
@@ -71,7 +83,7 @@ struct WireCommand: AsyncParsableCommand {
         }
 
         private func print(_ frame: Value) {
-            guard output == .table || output == .wide else {
+            guard output == .table else {
                 let rows = output == .json ? Rendering(format: .json).one(frame) : Rendering(format: output).rows([frame], [], name: "id")
                 return Session.current.out(rows)
             }

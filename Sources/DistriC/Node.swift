@@ -54,6 +54,7 @@ public final class Node: Sendable {
                 disk: disk
             ) { UUIDv7(at: clock.wall, using: &generator) }
         }
+        try plan.check(folder.identity.node)
         (telemetry, sink, spanExport) = try Self.telemetry(settings, folder, disk, clock, logDescriptor)
         logger = telemetry.logger("node")
         startedAt = clock.wall
@@ -124,7 +125,7 @@ public final class Node: Sendable {
                 intake: coordinator.intake, telemetry: telemetry, perSecond: settings.whole("intake.events_per_second"))
             services.append(.init(service: EventService(events: events)))
         }
-        if calls.hasCertificates, !signals.isEmpty { services.append(.init(service: CertificateReload(calls: calls))) }
+        if !signals.isEmpty { services.append(.init(service: CertificateReload(calls: calls))) }
         if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))

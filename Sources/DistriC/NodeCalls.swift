@@ -19,6 +19,8 @@ final class NodeCalls: Sendable {
     private let tls: TLSSource?
     private let telemetry: Telemetry
     private let logger: Logger
+    private let refusal = Mutex<String?>(nil)
+    private static let warningDays = 14
 
     /// Where and with what, checked before the node touches anything.
     struct Plan: Sendable {
@@ -28,6 +30,15 @@ final class NodeCalls: Sendable {
         init(_ settings: Settings) throws(DistriCError) {
             tls = try NodeCalls.source(settings)
             address = try NodeCalls.address(settings, isSecure: tls != nil)
+        }
+
+        /// A node with somebody else's certificate would be ready, and refused by everybody.
+        func check(_ node: NodeID) throws(DistriCError) {
+            guard let tls, tls.identity.kind != .node || !sameBytes(tls.identity.name, node.text) else { return }
+            throw DistriCError(
+                .badConfiguration,
+                "\(tls.files.certificate): it is of '\(tls.identity.uri)', and this is node '\(node)': 'distric certs issue --node \(node)' makes its own"
+            )
         }
     }
 
@@ -46,6 +57,7 @@ final class NodeCalls: Sendable {
         hello.epoch = info.startedAt.milliseconds
         var own = RPCServer.Settings()
         own.connections = settings.whole("rpc.connections")
+        own.callsAtOnce = settings.whole("rpc.calls_at_once")
         own.connectsPerSecond = Double(settings.whole("rpc.connects_per_second"))
         own.connectBurst = own.connectsPerSecond * 5
         server = RPCServer(
@@ -100,6 +112,7 @@ final class NodeCalls: Sendable {
             // A path of more than 107 bytes, most of all: TCP says the same.
             logger.warning("no socket for calls", metadata: ["error": "\(error)"])
         }
+        checkCertificate()
         guard let address else { return }
         do throws(TransportError) {
             let bound = try await server.listen(address)
@@ -116,20 +129,39 @@ final class NodeCalls: Sendable {
 
     /// Takes the certificates that are in the files now, for connections from here on.
     func reload() {
-        guard let tls else { return }
+        guard let tls else { return logger.info("SIGHUP: there are no certificates to read again") }
+        defer { checkCertificate() }
         do throws(TransportError) {
             try tls.reload()
             logger.info("certificates reloaded", metadata: ["identity": "\(tls.identity.uri)"])
+            refused = nil
             telemetry.events.emit("rpc.certificates_reloaded", subject: telemetry.node.text, "certificates for calls were read again")
         } catch {
             logger.error("certificates not reloaded", metadata: ["error": "\(error)"])
+            refused = error.description
             telemetry.events.emit(
                 "rpc.certificates_refused", subject: telemetry.node.text, severity: .error,
                 "certificates for calls stay as they were: \(error)")
         }
     }
 
-    var hasCertificates: Bool { tls != nil }
+    private var refused: String? {
+        get { refusal.withLock { $0 } }
+        set { refusal.withLock { $0 = newValue } }
+    }
+
+    /// Tells health of a certificate that ends soon, or files that were refused.
+    func checkCertificate() {
+        guard let tls else { return }
+        let days = (tls.expiresAt - Int(telemetry.clock.wall.milliseconds / 1000)) / 86_400
+        if let refused {
+            telemetry.health.set("certificates", .degraded, reason: "not read again: \(refused)")
+        } else if days < Self.warningDays {
+            telemetry.health.set("certificates", .degraded, reason: days < 0 ? "expired" : "expires in \(days) days")
+        } else {
+            telemetry.health.set("certificates", .up)
+        }
+    }
 
     func close(grace: Duration) async {
         await server.drain(grace: grace)
@@ -144,7 +176,13 @@ struct CertificateReload: Service {
     @concurrent
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            for await _ in await UnixSignalsSequence(trapping: .sighup) { calls.reload() }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { for await _ in await UnixSignalsSequence(trapping: .sighup) { calls.reload() } }
+                group.addTask {
+                    repeat { calls.checkCertificate() } while (try? await Task.sleep(for: .seconds(600))) != nil
+                }
+                await group.waitForAll()
+            }
         }
     }
 }

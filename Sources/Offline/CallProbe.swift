@@ -52,8 +52,12 @@ package struct CallProbe: Sendable {
             if case .tcp = peer { isEncrypted = tls != nil } else { isEncrypted = false }
             var hello = Hello()
             hello.software = software
+            var settings = RPCClient.Settings()
+            // Each ping is to be a try.
+            settings.breakerLimit = .max
             client = RPCClient(
-                hello: hello, tls: tls, group: MultiThreadedEventLoopGroup.singleton, telemetry: Telemetry.quiet(node: .unnamed))
+                hello: hello, settings: settings, tls: tls, group: MultiThreadedEventLoopGroup.singleton,
+                telemetry: Telemetry.quiet(node: .unnamed))
         } catch {
             throw Problem(isConfiguration: true, description: error.description)
         }

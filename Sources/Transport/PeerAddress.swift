@@ -28,7 +28,9 @@ package enum PeerAddress: Hashable, Sendable, CustomStringConvertible {
         }
         let isNumber = port.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         let number = port.isEmpty ? Self.standardPort : isNumber ? Int(port) ?? -1 : -1
-        guard !host.isEmpty, !host.hasPrefix("["), (0...65_535).contains(number), !host.contains(where: \.isWhitespace) else {
+        guard !host.isEmpty, !host.hasPrefix("["), !host.contains("/"), text.hasPrefix("[") || !host.contains(":"),
+            (0...65_535).contains(number), !host.contains(where: \.isWhitespace)
+        else {
             throw .badAddress(text)
         }
         self = .tcp(host: String(host), port: number)

@@ -142,13 +142,50 @@ struct TLSCallsTests {
         return text.out
     }
 
-    @Test func `files that do not fit are refused before anything is touched`() throws {
+    @Test func `another's certificate is not taken at SIGHUP, and health says so`() async throws {
+        let (node, address) = try started()
+        try certs("issue", "--node", "n2", "--host", "127.0.0.1")
+        for (from, to) in [("n2.pem", "n1.pem"), ("n2-key.pem", "n1-key.pem")] {
+            try FileManager.default.removeItem(atPath: "\(place)/\(to)")
+            try FileManager.default.copyItem(atPath: "\(place)/\(from)", toPath: "\(place)/\(to)")
+        }
+        kill(node.process.processIdentifier, SIGHUP)
+        try await event(node, "rpc.certificates_refused")
+        #expect(try ping(address, files("me")).code == 0)
+        let health = try await eventually {
+            try await node.client.get("/health/ready")
+        } until: {
+            $0["status"] == "degraded"
+        }
+        let part = health["components"]?.list?.first { $0["name"]?.string == "certificates" }
+        #expect(part?["status"]?.string == "degraded", "\(health)")
+        #expect(part?["reason"]?.string?.contains("distric://node/n2") == true, "\(health)")
+    }
+
+    @Test func `SIGHUP does nothing to a node without certificates`() async throws {
+        let node = try RunningNode(data: folder.path + "/plain", smallNode)
+        kill(node.process.processIdentifier, SIGHUP)
+        let isTold = try await eventually {
+            .bool(node.logText.contains("there are no certificates to read again"))
+        } until: {
+            $0 == true
+        }
+        #expect(isTold == true)
+        #expect(try await node.client.get("/health/live")["status"]?.string == "up")
+    }
+
+    @Test func `files that do not fit are refused before anything listens`() throws {
         let data = folder.path + "/fresh"
         func refusal(_ sets: [String]) throws -> Finished {
             try run(Built.distric, ["node", "--data", data, "--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0"] + sets)
         }
         let certificate = "rpc.tls_certificate=\(place)/n1.pem"
         let cases: [(sets: [String], words: String)] = [
+            (["node.id=other"] + settings().filter { $0 != "--set" }, "it is of 'distric://node/n1', and this is node 'other'"),
+            (
+                ["rpc.tls_certificate=\(place)/me.pem", "rpc.tls_key=\(place)/me-key.pem", "rpc.tls_authority=\(place)/ca.pem"],
+                "it is of 'distric://client/me'"
+            ),
             ([certificate], "rpc.tls_key is not set"),
             ([certificate, "rpc.tls_key=\(place)/n1-key.pem"], "rpc.tls_authority is not set"),
             ([certificate, "rpc.tls_key=\(place)/none.pem", "rpc.tls_authority=\(place)/ca.pem"], "no private key"),
@@ -163,6 +200,5 @@ struct TLSCallsTests {
             #expect(finished.code == 78, "\(sets): \(finished.err)")
             #expect(finished.err.contains(words), "\(finished.err)")
         }
-        #expect(!FileManager.default.fileExists(atPath: data))
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import Observability
 import Primitives
+import Synchronization
 import Testing
 import Wire
 
@@ -67,6 +68,32 @@ struct HostilePeersTests {
         Nonsense("a ping first", bytes(Ping(sequence: 1, from: .unnamed).frame(id: 1)), .protocolViolation, "must be a hello"),
         Nonsense("a hello that is none", framed(.hello, [1, 2, 3]), .invalid, "cannot be read"),
     ]
+
+    @Test func `unfinished frames of all connections together have a bound`() async throws {
+        var settings = RPCServer.Settings()
+        settings.unfinishedBytes = 8 << 20
+        try await withStage(RPCHandlers(), server: settings) { stage in
+            // Each begins a frame of 5 MiB and sends 4 of them.
+            let part = Array(Self.framed(.forward, [UInt8](repeating: 0x61, count: 5 << 20)).prefix(4 << 20))
+            var peers: [RawPeer] = []
+            for _ in 0..<4 {
+                let peer = try RawPeer(to: stage.address)
+                try await peer.greet()
+                await peer.send(part)
+                peers.append(peer)
+            }
+            let areCut = await eventually { stage.server.connectionCount <= 2 }
+            #expect(areCut)
+            let cut = stage.serverTelemetry.count("distric_rpc_connections_cut_total", ["side": "server", "reason": "busy"])
+            #expect(cut >= 2)
+            // What is let go is free for others.
+            for peer in peers { peer.shut() }
+            let areGone = await eventually { stage.server.connectionCount == 0 }
+            #expect(areGone)
+            let left = stage.server.core.unfinished.load(ordering: .relaxed)
+            #expect(left == 0)
+        }
+    }
 
     @Test(arguments: HostilePeersTests.nonsense)
     func `who does not speak the protocol is told why, cut and counted`(nonsense: Nonsense) async throws {

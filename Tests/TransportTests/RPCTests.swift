@@ -287,6 +287,31 @@ struct RPCTests {
         }
     }
 
+    @Test func `calls of all connections together have a bound`() async throws {
+        let (gate, started) = (Gate(), Tally())
+        var handlers = RPCHandlers()
+        handlers.task(ClientQuery.self) { query, _ in
+            started.add()
+            await gate.wait()
+            return response(query.path)
+        }
+        var settings = RPCServer.Settings()
+        settings.callsAtOnce = 2
+        try await withStage(handlers, server: settings) { stage in
+            let held = (0..<2).map { number in Task { try await stage.ask("\(number)") } }
+            let areHeld = await eventually { started.count == 2 }
+            #expect(areHeld)
+            let other = try RawPeer(to: stage.address)
+            try await other.greet()
+            await other.send(ClientQuery(path: "one more").frame(id: 9))
+            let refusal = await other.error()
+            #expect(refusal?.code == .busy)
+            #expect(refusal?.message.contains("on this node") == true)
+            gate.open()
+            for task in held { _ = try await task.value }
+        }
+    }
+
     @Test func `a client has so many calls open on one connection, and one more is busy`() async throws {
         let (gate, started) = (Gate(), Tally())
         var handlers = RPCHandlers()

@@ -97,6 +97,29 @@ struct HandshakeTests {
         #expect(joiner.node?.text == "c")
     }
 
+    @Test func `texts that a terminal would act on, or that are long, are refused`() throws {
+        let handshake = Handshake(own: Hello())
+        let texts = ["\u{1B}[31mred", "two\nlines", "\u{7}", "\u{202E}drow", String(repeating: "x", count: 129)]
+        for text in texts {
+            for field in [\Hello.software, nil] {
+                var hello = Hello()
+                if let field { hello[keyPath: field] = text } else { hello.capabilities = [text] }
+                let error = #expect(throws: CallError.self) { try handshake.accept(hello) }
+                #expect(error?.code == .protocolViolation, "\(text.debugDescription)")
+            }
+        }
+        var plain = Hello()
+        plain.software = "distric 1.0 (größer)"
+        _ = try handshake.accept(plain)
+    }
+
+    @Test func `what both can is agreed on`() throws {
+        var (own, other) = (Hello(), Hello())
+        own.capabilities = ["streams", "sealed", "groups"]
+        other.capabilities = ["groups", "other", "streams"]
+        #expect(try Handshake(own: own).accept(other).capabilities == ["streams", "groups"])
+    }
+
     @Test func `versions sort, and say what they are`() {
         #expect(WireVersion(major: 1, minor: 9) < WireVersion(major: 2, minor: 0))
         #expect(WireVersion(major: 1, minor: 2) < WireVersion(major: 1, minor: 10))

@@ -97,9 +97,10 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     private static func words(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:
-            error.connectionErrors.first.map { words($0.error) } ?? (error.dnsAError ?? error.dnsAAAAError).map { "\($0)" } ?? "no address"
+            error.connectionErrors.first.map { words($0.error) } ?? "no such host"
         case let error as IOError: error.errnoCode == ECONNREFUSED ? "connection refused" : String(cString: strerror(error.errnoCode))
         case is ChannelError: "no answer in time"
+        case is SocketAddressError, is SocketAddressError.FailedToParseIPByteBuffer: "no such host"
         default: "\(error)"
         }
     }
@@ -334,6 +335,10 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         do throws(WireError) { while failure == nil, let frame = try decoder.next() { take(frame) } } catch {
             core.metrics.cut("protocol_violation")
             core.log.warn("protocol_violation", "\(address): \(error)")
+            // A record of TLS that warns: 0x15, then the version 0x03.
+            if case .notAFrame(let magic) = error, magic >> 16 == 0x1503 {
+                return fail(CallError(.denied, "\(address) wants TLS, and a certificate"))
+            }
             fail(CallError(.protocolViolation, "\(address) does not speak this protocol: \(error)", isUncertain: true))
         }
     }
@@ -356,12 +361,11 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        let isSecurity = error is NIOSSLError || error is BoringSSLError
-        if isSecurity { core.metrics.cut("tls") }
-        fail(
-            isSecurity
-                ? CallError(.denied, "TLS with \(address) failed: \(error)", isUncertain: peer != nil)
-                : CallError(.unavailable, "the connection to \(address) broke: \(Self.words(error))", isUncertain: peer != nil))
+        if let words = TLSSource.words(error) {
+            core.metrics.cut("tls")
+            return fail(CallError(.denied, "TLS with \(address) failed: \(words)", isUncertain: peer != nil))
+        }
+        fail(CallError(.unavailable, "the connection to \(address) broke: \(Self.words(error))", isUncertain: peer != nil))
     }
 
     private func take(_ frame: Frame) {

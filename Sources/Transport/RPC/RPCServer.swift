@@ -17,6 +17,10 @@ package final class RPCServer: Sendable {
         package var connectBurst = 1_000.0
         /// Calls of one connection that are answered from tasks, at once; one more is answered with `busy`.
         package var callsPerConnection = 4_096
+        /// The same of all connections together.
+        package var callsAtOnce = 65_536
+        /// Bytes of frames that are not finished, of all connections together; a large one beyond them is cut with `busy`.
+        package var unfinishedBytes = 128 << 20
         /// A connection on which nothing came for so long is closed; clients ping every 15 s.
         package var idle: Duration = .seconds(90)
         /// A caller that does not read what it is sent is cut after so long, and so is one that does not finish a frame.
@@ -132,6 +136,8 @@ final class ServerCore: Sendable {
     /// Calls that are answered from tasks, now.
     let tasks = Atomic<Int>(0)
     let isDraining = Atomic(false)
+    /// Bytes of frames that are not finished.
+    let unfinished = Atomic<Int>(0)
     /// Connections over local sockets so far.
     let locals = Atomic<Int>(0)
     /// Connections that are being told why they are not taken.

@@ -48,6 +48,8 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var unfinishedSince: Instant?
     private var unreadSince: Instant?
     private var wantsRead = false
+    /// What of this connection is in the core's sum.
+    private var unfinished = 0
     private var isEnding = false
     private var endingSince: Instant?
     private let posted = Mutex(Posted())
@@ -62,7 +64,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             refusal = CallError(.draining, "this node is about to stop")
         } else if !isLocal, !core.admits(source) {
             refusal = CallError(.busy, "too many connects from \(source)", retryAfter: .seconds(1))
-        } else if core.connectionCount.load(ordering: .relaxed) >= core.settings.connections {
+        } else if !isLocal, core.connectionCount.load(ordering: .relaxed) >= core.settings.connections {
             refusal = CallError(
                 .tooManyConnections, "\(core.settings.connections) connections are open, as many as there may be", retryAfter: .seconds(1))
         }
@@ -106,6 +108,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard self.context != nil else { return }
         self.context = nil
         connections.remove(self)
+        boundUnfinished(0)
         core.metrics.connections.add(-1)
         for call in calls.values { stop(call) }
         calls = [:]
@@ -132,6 +135,20 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             refuse(error)
         }
         unfinishedSince = decoder.waitingBytes > 0 ? unfinishedSince ?? lastRead : nil
+        boundUnfinished(decoder.waitingBytes)
+    }
+
+    /// A frame that comes slowly takes memory meanwhile; those of all together have a bound, and small ones are none of it.
+    private func boundUnfinished(_ bytes: Int) {
+        let counted = bytes > Self.batchBytes ? bytes : 0
+        guard counted != unfinished else { return }
+        let total = core.unfinished.add(counted - unfinished, ordering: .relaxed).newValue
+        let grows = counted > unfinished
+        unfinished = counted
+        guard grows, total > core.settings.unfinishedBytes else { return }
+        refuse(CallError(.busy, "too much of unfinished frames waits in memory", retryAfter: .seconds(1)))
+        decoder = FrameDecoder(payloadLimit: 0)
+        boundUnfinished(0)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -164,7 +181,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A reset is how many clients say good-bye.
-        if error is NIOSSLError || error is BoringSSLError { cut("tls", "\(remote): \(error)") } else { end() }
+        if let words = TLSSource.words(error) { cut("tls", "\(remote): \(words)") } else { end() }
     }
 
     // MARK: Frames
@@ -278,6 +295,10 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard calls.count < core.settings.callsPerConnection else {
             throw CallError(
                 .busy, "\(calls.count) calls of this connection are open, as many as there may be", retryAfter: .milliseconds(50))
+        }
+        guard core.tasks.load(ordering: .relaxed) < core.settings.callsAtOnce else {
+            throw CallError(
+                .busy, "\(core.settings.callsAtOnce) calls are open on this node, as many as there may be", retryAfter: .milliseconds(50))
         }
         let expected = core.expected(frame.header.type)
         if let deadline = context.deadline, let usual = expected?.duration, began.advanced(by: usual) > deadline {

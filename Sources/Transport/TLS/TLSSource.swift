@@ -33,10 +33,29 @@ package final class TLSSource: Sendable {
         contexts = Mutex(try Self.load(files))
     }
 
-    /// What is wrong with the files leaves those in force that were.
+    /// What is wrong with the files leaves those in force that were, and so does a certificate of somebody else.
     package func reload() throws(TransportError) {
         let found = try Self.load(files)
+        let own = identity
+        guard found.identity == own else {
+            throw .badCertificate(path: files.certificate, reason: "it is of '\(found.identity.uri)', and this is '\(own.uri)'")
+        }
         contexts.withLock { $0 = found }
+    }
+
+    /// What went wrong with TLS, for people; nil for what is no failure of it, such as an end without a word.
+    static func words(_ error: any Error) -> String? {
+        guard error is NIOSSLError || error is BoringSSLError else { return nil }
+        if case .uncleanShutdown? = error as? NIOSSLError { return nil }
+        let text = "\(error)"
+        if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "the other side does not speak TLS" }
+        if text.contains("PEER_DID_NOT_RETURN_A_CERTIFICATE") || text.contains("CERTIFICATE_REQUIRED") { return "no certificate was shown" }
+        if text.contains("CERTIFICATE_EXPIRED") { return "a certificate has expired" }
+        if text.contains("UNKNOWN_CA") || text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("unableToValidateCertificate") {
+            return "a certificate is signed by another authority, or has expired"
+        }
+        if text.contains("UNSUPPORTED_PROTOCOL") || text.contains("PROTOCOL_VERSION") { return "the other side does not speak TLS 1.3" }
+        return "the handshake broke off"
     }
 
     package var server: NIOSSLContext { contexts.withLock { $0.server } }

@@ -16,12 +16,28 @@ package struct Handshake: Equatable, Sendable {
     /// How long the other may take to say it.
     package static let limit: Duration = .seconds(5)
 
+    private static let textBytes = 128
+
     package let own: Hello
 
     package init(own: Hello) { self.own = own }
 
+    private static func isPlain(_ text: String) -> Bool {
+        text.unicodeScalars.allSatisfy { scalar in
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+            default: true
+            }
+        }
+    }
+
     /// Whether they can talk. A client that is no node may talk to any cluster; nodes only to their own.
     package func accept(_ other: Hello) throws(CallError) -> Peer {
+        // It is shown to people and written to logs.
+        let words = [other.software] + other.roles + other.capabilities
+        guard words.allSatisfy({ $0.utf8.count <= Self.textBytes && Self.isPlain($0) }), words.count <= 64 else {
+            throw CallError(.protocolViolation, "a hello with texts that are long, or hold characters that nobody sees")
+        }
         guard other.lowest <= other.highest else {
             throw CallError(.protocolViolation, "versions \(other.lowest) to \(other.highest) are none")
         }
