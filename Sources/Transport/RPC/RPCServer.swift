@@ -92,9 +92,10 @@ package final class RPCServer: Sendable {
     /// Connections that are open now.
     package var connectionCount: Int { core.connectionCount.load(ordering: .relaxed) }
 
-    /// Who is connected, at most so many of them, as it was half a second ago at most.
+    /// Of who is connected, so many are listed.
     package static let callersListed = 1000
 
+    /// Who is connected, as it was half a second ago at most.
     package var callers: [RPCCaller] { Array(loops.values.flatMap(\.callers).prefix(Self.callersListed)) }
 
     /// Takes no more connections, answers new calls with `draining`, waits for those that run, at most for `grace`, then closes all.

@@ -1,3 +1,5 @@
+import Primitives
+
 /// The number by which a frame says what its payload is.
 package struct MessageType: Hashable, Sendable, CustomStringConvertible {
     package var number: UInt16
@@ -60,11 +62,6 @@ package struct MessageType: Hashable, Sendable, CustomStringConvertible {
 
     /// Its name in metrics, spans and `distric wire decode`; `0x1234` for one that this program does not know.
     package var description: String {
-        WireMessages.all.first { $0.type == self }.map { $0.name } ?? "0x" + hexadecimal(number)
-    }
-
-    private func hexadecimal(_ number: UInt16) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 4 - digits.count) + digits
+        WireMessages.all.first { $0.type == self }.map { $0.name } ?? "0x" + hexadecimal(UInt64(number), digits: 4)
     }
 }
