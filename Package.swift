@@ -10,6 +10,8 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    // Bugs that others shipped, one of which can be chosen when a program starts: see `distric-bench simulation --bugs`.
+    .define("Mutations", .when(traits: ["Mutations"])),
 ]
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
@@ -39,6 +41,7 @@ let package = Package(
         .executable(name: "distric", targets: ["distric"]),
         .executable(name: "distric-bench", targets: ["distric-bench"]),
     ],
+    traits: [.trait(name: "Mutations", description: "Seeded bugs that can be chosen at run time, to prove that the simulator finds them.")],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -100,7 +103,9 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         // Floor 3
-        room("Cluster", ["Primitives", "Observability", "Wire", "Raft", "Storage"]),
+        room(
+            "Cluster",
+            ["Primitives", "Observability", "Wire", "Raft", "Storage", .product(name: "NIOCore", package: nio)]),
         // Floor 4
         room(
             "Coordinator",
@@ -149,10 +154,17 @@ let package = Package(
             ]),
         // Sides
         room(
+            "Simulation",
+            [
+                "Primitives", "Text", "Wire", "Raft", "Storage", "Observability", "Cluster",
+                .product(name: "NIOCore", package: nio), .product(name: "HeapModule", package: collections),
+            ]),
+        room(
             "Offline",
             [
-                "Primitives", "Text", "Definitions", "Wire", "Rules", "Workflows", "Observability", "Storage", "Transport",
-                .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+                "Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Observability", "Storage", "Transport",
+                "Cluster",
+                "Simulation", .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
             ]),
         .target(
             name: "Themes", path: "Themes", resources: themeFiles.map { .embedInCode($0) },
@@ -188,12 +200,17 @@ let package = Package(
             name: "distric-bench",
             dependencies: [
                 "Primitives", "Text", "Wire", "Storage", "Observability", "Cluster", "Coordinator", "Workflows", "DistriC", "Rules",
-                "Cells", "CTerminal", "Operator", "Transport", "CChecksum",
+                "Cells", "CTerminal", "Operator", "Transport", "CChecksum", "Simulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "CoreMetrics", package: "swift-metrics"), .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Benchmark",
+            swiftSettings: house),
+        .executableTarget(
+            name: "distric-simulator",
+            dependencies: ["Primitives", "Raft", "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/Simulator",
             swiftSettings: house),
         // Tests
         tests("HouseRulesTests", []),
@@ -207,7 +224,7 @@ let package = Package(
         tests(
             "SimulationTests",
             [
-                "Cluster", "Coordinator", "Workflows", "Rules", "Wire", "Primitives", "Text",
+                "Cluster", "Coordinator", "Workflows", "Rules", "Wire", "Primitives", "Text", "Simulation", "Storage", "Raft",
                 .product(name: "HashTreeCollections", package: collections),
             ]),
         tests("PrimitivesTests", ["Primitives"]),
@@ -227,7 +244,8 @@ let package = Package(
             resources: [.copy("Screens")]),
         // Golden frames are read where they are, and written there.
         tests("WireTests", ["Wire", "Primitives", "CChecksum", .product(name: "NIOCore", package: nio)], exclude: ["Frames"]),
-        tests("RaftTests", ["Raft", "Primitives"]),
+        // Scenarios are read where they are, and written there.
+        tests("RaftTests", ["Raft", "Primitives", "Simulation"], exclude: ["Scenarios"]),
         tests("StorageTests", ["Storage", "Primitives"]),
         tests(
             "ObservabilityTests",

@@ -37,7 +37,24 @@ package final class RaftDriver: Sendable {
 
     private struct Running {
         var core: RaftCore
+        var output = RaftOutput()
         var thread: LogThread
+        let storage: OwnedStorage
+        let clock: any NodeClock
+
+        /// What the core wants of the disk goes to the log's thread; what else it wants is left in `output`.
+        mutating func handle(_ event: RaftCore.Event) {
+            output.clear()
+            core.handle(event, now: clock.now, into: &output)
+            for write in output.writes { thread.write(storage.operations(of: write), ticket: write.ticket) }
+        }
+    }
+
+    /// Only what reads nothing of the disk is asked of it here: the files are the log's thread's.
+    private struct OwnedStorage: @unchecked Sendable {
+        private let storage: RaftStorage
+        init(_ storage: RaftStorage) { self.storage = storage }
+        func operations(of write: RaftOutput.Write) -> [LogThread.Operation] { storage.operations(of: write) }
     }
 
     package let node: NodeID
@@ -72,13 +89,7 @@ package final class RaftDriver: Sendable {
         restore: (SnapshotStore.Manifest, [UInt8]) throws(StorageError) -> Void, replay: (LogEntry) throws(StorageError) -> Void,
         accept: (SegmentedLog.Recovery) throws(StorageError) -> Void, observer: Observer
     ) throws(StorageError) -> (recovery: SegmentedLog.Recovery, term: Term, next: LogIndex) {
-        try disk.makeFolder(folder)
-        if !disk.exists(folder + "/vote"), try disk.list(folder + "/log").contains(where: { $0.hasSuffix(".log") }) {
-            throw .damaged(
-                path: folder + "/vote", offset: 0, reason: "it is missing, though there is a log: a vote could be given twice in one term")
-        }
-        let votes = try HardStateFile(disk: disk, path: folder + "/vote")
-        defer { votes.close() }
+        try disk.makeDurableFolder(folder)
         var base = SegmentedLog.Position.start
         if let (manifest, bytes) = try snapshots.newest() {
             base = manifest.position
@@ -89,30 +100,69 @@ package final class RaftDriver: Sendable {
         if base.index > .zero, try !disk.list(folder + "/log").contains(where: { $0.hasSuffix(".log") }) {
             throw .gap(path: folder + "/log", expected: base.index, found: .zero)
         }
-        let log = SegmentedLog(disk: disk, folder: folder + "/log", segmentBytes: settings.segmentBytes)
-        let recovery = try log.open(from: base) { record throws(StorageError) in try replay(record.entry) }
+        var entries: [(LogIndex, Term, LogEntry.Kind, [UInt8])] = []
+        let (storage, found) = try RaftStorage.open(
+            disk: disk, folder: folder, segmentBytes: settings.segmentBytes, chunkBytes: raftSettings.chunkBytes, repairing: false
+        ) { entry throws(StorageError) in
+            entries.append((entry.index, entry.term, entry.kind, entry.kind == .configuration ? entry.payload : []))
+            try replay(entry)
+        }
+        let recovery = found.recovery
         try accept(recovery)
         bytesSinceSnapshot.store(recovery.bytes, ordering: .relaxed)
-        let state = HardState(term: max(votes.state.term, recovery.last.term), vote: votes.state.vote)
         var core = RaftCore(
-            id: node, hardState: state, lastIndex: recovery.last.index, lastTerm: recovery.last.term, commitIndex: base.index)
-        for case .persist(let hardState) in core.handle(.start) { try votes.persist(hardState) }
-        guard core.handle(.hardStateDurable).contains(.lead(core.term)) else { throw .closed }
+            id: node, settings: raftSettings, hardState: found.hardState, snapshot: found.snapshot.map { alone($0) },
+            configuration: Configuration(voters: [node]), seed: Self.randomSeed, now: telemetry.clock.now)
+        // What was applied is not needed again: its place and term are.
+        for (index, term, kind, payload) in entries {
+            core.restore(LogEntry(index: index, term: term, kind: kind, payload: payload))
+        }
+        try win(&core, storage)
         let term = core.term
-        let thread = LogThread(log: log, clock: telemetry.clock, observer: logObserver(observer))
-        running.withLock { $0 = Running(core: core, thread: thread) }
+        let thread = LogThread(log: storage.log, votes: storage.votes, clock: telemetry.clock, observer: logObserver(observer))
+        running.withLock { $0 = Running(core: core, thread: thread, storage: OwnedStorage(storage), clock: telemetry.clock) }
         leaderChanges.increment()
         register()
-        _ = append([(.leaderStart, [])])
-        return (recovery, term, recovery.last.index.next.next)
+        return (recovery, term, core.log.lastIndex.next)
+    }
+
+    /// Another one for each start, as the core wants it.
+    private static var randomSeed: UInt64 {
+        var generator = SystemRandomNumberGenerator()
+        return generator.next()
+    }
+
+    /// Nobody else has to be waited for, or sent anything.
+    private var raftSettings: RaftSettings {
+        var settings = RaftSettings()
+        (settings.keptBytes, settings.tailEntries, settings.uncommittedBytes) = (0, 0, .max)
+        return settings
+    }
+
+    /// A snapshot of a program that knew no configurations has that of one server.
+    private func alone(_ mark: SnapshotMark) -> SnapshotMark {
+        var mark = mark
+        if mark.configuration.isEmpty { mark.configuration = Configuration(voters: [node]) }
+        return mark
+    }
+
+    /// Campaigns and leads before anybody may propose: the only vote is its own (Raft section 5.2), and its first entry commits what came before.
+    private func win(_ core: inout RaftCore, _ storage: RaftStorage) throws(StorageError) {
+        let writer = LogWriter(storage.log, storage.votes, clock: telemetry.clock, observer: .silent)
+        var output = RaftOutput()
+        core.started(now: telemetry.clock.now)
+        core.handle(.tick, now: telemetry.clock.now, into: &output)
+        while let last = output.writes.last {
+            try writer.perform(output.writes.map { (ticket: $0.ticket, operations: storage.operations(of: $0)) })
+            output.clear()
+            core.handle(.stored(ticket: last.ticket), now: telemetry.clock.now, into: &output)
+        }
+        precondition(core.role == .leader && core.commitIndex == core.log.lastIndex, "a server alone that does not lead")
     }
 
     private func logObserver(_ observer: Observer) -> LogThread.Observer {
         LogThread.Observer(
-            durable: { [weak self] index in
-                guard let self else { return }
-                for case .commit(let index) in self.handle(.durable(index)) { observer.committed(index) }
-            },
+            durable: { _ in },
             failed: { [telemetry] error in
                 telemetry.health.set("storage", .down, reason: error.description)
                 telemetry.events.emit("storage.failed", subject: telemetry.node.text, severity: .error, error.description)
@@ -122,24 +172,22 @@ package final class RaftDriver: Sendable {
                 self?.fsyncs.observe(took)
                 self?.entries.increment(by: count)
                 self?.bytesSinceSnapshot.add(bytes, ordering: .relaxed)
+            },
+            stored: { [weak self] ticket in
+                guard let self else { return }
+                let commit = running.withLock { running in
+                    running?.handle(.stored(ticket: ticket))
+                    return running?.output.commit
+                }
+                if let commit { observer.committed(commit) }
             })
     }
 
-    private func handle(_ event: RaftCore.Event) -> [RaftCore.Effect] {
-        running.withLock { $0?.core.handle(event) ?? [] }
-    }
-
     /// Appends payloads of the state machine; returns the first one's index, or nil when this server does not lead (any more).
-    package func propose(_ payloads: [[UInt8]]) -> LogIndex? { append(payloads.map { (.commands, $0) }) }
-
-    private func append(_ payloads: [(LogEntry.Kind, [UInt8])]) -> LogIndex? {
+    package func propose(_ payloads: [[UInt8]]) -> LogIndex? {
         running.withLock { running in
-            guard running?.core.role == .leader else { return nil }
-            guard case .append(let term, let first, _)? = running?.core.handle(.propose(count: payloads.count)).first else { return nil }
-            let entries = payloads.enumerated().map { offset, payload in
-                LogEntry(index: LogIndex(first.number + UInt64(offset)), term: term, kind: payload.0, payload: payload.1)
-            }
-            return running?.thread.append(entries) == true ? first : nil
+            running?.handle(.propose(id: 0, payloads))
+            return running?.output.accepted.first?.first
         }
     }
 
@@ -155,7 +203,12 @@ package final class RaftDriver: Sendable {
     package func didTakeSnapshot(through index: LogIndex, bytes: Int) {
         bytesSinceSnapshot.store(0, ordering: .relaxed)
         lastSnapshotBytes.store(bytes, ordering: .relaxed)
-        running.withLock { $0?.thread.compact(through: index) }
+        running.withLock { running in
+            guard let core = running?.core, let term = core.log.term(at: index) else { return }
+            let mark = SnapshotMark(
+                index: index, term: term, chain: 0, configuration: core.configuration, bytes: UInt64(bytes), checksum: 0)
+            running?.handle(.snapshotTaken(mark))
+        }
     }
 
     package var status: Status {
@@ -164,7 +217,7 @@ package final class RaftDriver: Sendable {
                 return Status(role: "follower", term: Term(0), lastIndex: .zero, commitIndex: .zero, logBytes: 0)
             }
             return Status(
-                role: core.role.rawValue, term: core.term, lastIndex: core.lastIndex, commitIndex: core.commitIndex,
+                role: core.role.rawValue, term: core.term, lastIndex: core.log.lastIndex, commitIndex: core.commitIndex,
                 logBytes: bytesSinceSnapshot.load(ordering: .relaxed))
         }
     }

@@ -49,7 +49,7 @@ package final class HistoryStore: Sendable {
         self.disk = disk
         self.folder = folder
         self.settings = settings
-        try disk.makeFolder(folder)
+        try disk.makeDurableFolder(folder)
         let opened = try Self.open(disk, folder)
         state = Mutex(opened)
         written = telemetry.metrics.counter("distric_history_records_total", "Messages and runs written to the history.")

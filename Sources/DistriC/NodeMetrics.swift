@@ -26,7 +26,7 @@ enum NodeMetrics {
         metrics.computed(.counter, "distric_events_dropped_total", "Events that a slow follower missed.") { Double(events.dropped.count) }
         metrics.computed(.counter, "distric_spans_recorded_total", "Spans recorded.") { Double(spans.recorded.count) }
         metrics.computed(.counter, "distric_spans_unsampled_total", "Spans of traces that are not recorded.") {
-            Double(spans.unsampled.count)
+            Double(spans.unsampled)
         }
         metrics.computed(
             .counter, "distric_spans_tail_kept_total", "Of those, spans kept since they failed, took long, or came after one that did."

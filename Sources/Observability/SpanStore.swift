@@ -39,15 +39,19 @@ package final class SpanStore: Sendable {
     let clock: any NodeClock
     private let sampling: Sampling
     private let slowNanoseconds: Int64
+    private let keepsTails: Bool
     private let state = Mutex(State())
     private let ids: SpanIDs
+    /// Of spans that are not recorded as they end: giving them out counts them.
+    private let unsampledIDs: SpanIDs
     /// The second above, how many traces it has begun below.
     private let second = Atomic<UInt64>(0)
     /// Low halves of the ids of traces of which something was kept.
     private nonisolated(unsafe) let kept = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: tailSlots)
     private let exporter: SpanQueue?
     package let recorded = Counter()
-    package let unsampled = Counter()
+    /// Spans that were begun in traces that are not recorded.
+    package var unsampled: UInt64 { unsampledIDs.count }
     package let tailKept = Counter()
     /// Attributes and texts that were cut off.
     package let limited = Counter()
@@ -61,7 +65,9 @@ package final class SpanStore: Sendable {
         self.sampling = sampling
         self.exporter = exporter
         slowNanoseconds = sampling.slow?.nanoseconds ?? .max
-        ids = SpanIDs(seed: seed)
+        keepsTails = sampling.keepsErrors || sampling.slow != nil
+        ids = SpanIDs(seed: seed, lane: 0)
+        unsampledIDs = SpanIDs(seed: seed, lane: 1)
         for slot in 0..<Self.tailSlots { (kept + slot).initialize(to: Atomic(0)) }
     }
 
@@ -91,17 +97,18 @@ package final class SpanStore: Sendable {
         }
     }
 
-    package func newSpanID() -> UInt64 { ids.next() }
+    package func newSpanID(isSampled: Bool = true) -> UInt64 { isSampled ? ids.next() : unsampledIDs.next() }
 
     /// A child of `parent` that begins now; record it when it ends. Nil when nothing of the trace can come to be recorded.
     package func begin(_ name: @autoclosure () -> String, service: StaticString, in parent: TraceContext?) -> OpenSpan? {
         guard let parent else { return nil }
-        if !parent.isSampled {
-            unsampled.increment()
-            guard sampling.keepsErrors || sampling.slow != nil else { return nil }
+        if parent.isSampled {
+            return OpenSpan(
+                context: parent.child(span: ids.next()), parent: parent.span, name: name(), service: service, started: clock.now)
         }
-        let started = parent.isSampled ? clock.now : clock.coarseNow
-        return OpenSpan(context: parent.child(span: newSpanID()), parent: parent.span, name: name(), service: service, started: started)
+        let id = unsampledIDs.next()
+        guard keepsTails else { return nil }
+        return OpenSpan(context: parent.child(span: id), parent: parent.span, name: name(), service: service, started: clock.coarseNow)
     }
 
     // MARK: Ending
@@ -284,23 +291,37 @@ package final class SpanStore: Sendable {
 /// Ids of spans: no two of a node are the same, and none is 0. Threads take theirs from cells of their own.
 private final class SpanIDs: Sendable {
     private let seed: UInt64
+    private let first: UInt64
     private nonisolated(unsafe) let cells: UnsafeMutableRawPointer
+    /// Between two numbers of a cell: two generators of one seed share the numbers.
+    private static let stride = UInt64(2 * Cells.count)
 
-    init(seed: UInt64) {
+    /// - Parameter lane: 0 or 1, another one for each generator of a seed.
+    init(seed: UInt64, lane: Int) {
         self.seed = seed
+        first = UInt64(lane * Cells.count)
         cells = .allocate(byteCount: Cells.count * Cells.line, alignment: Cells.line)
-        for place in 0..<Cells.count {
-            (cells + place * Cells.line).bindMemory(to: Atomic<UInt64>.self, capacity: 1).initialize(to: Atomic(UInt64(place)))
-        }
+        for place in 0..<Cells.count { cell(place).initialize(to: Atomic(first + UInt64(place))) }
+    }
+
+    @inline(__always)
+    private func cell(_ place: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        (cells + place * Cells.line).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// How many were given out.
+    var count: UInt64 {
+        (0..<Cells.count).reduce(0) { $0 + (cell($1).pointee.load(ordering: .relaxed) - first) / Self.stride }
     }
 
     deinit { cells.deallocate() }
 
+    @inline(__always)
     func next() -> UInt64 {
-        let cell = (cells + Cells.own * Cells.line).assumingMemoryBound(to: Atomic<UInt64>.self)
+        let cell = cell(Cells.own)
         while true {
             // A cell's numbers are those that leave its own place as the rest: no other cell has them.
-            let number = cell.pointee.wrappingAdd(UInt64(Cells.count), ordering: .relaxed).newValue
+            let number = cell.pointee.wrappingAdd(Self.stride, ordering: .relaxed).newValue
             // An odd factor and the finaliser of SplitMix64 map every number to another one.
             var z = seed &+ number &* 0x9E37_79B9_7F4A_7C15
             z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9

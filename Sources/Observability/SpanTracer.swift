@@ -72,7 +72,7 @@ package final class TracedSpan: Tracing.Span {
 
     fileprivate init(_ name: String, in context: ServiceContext, kind: Span.Kind, began: UInt64, service: String, store: SpanStore) {
         let parent = context.trace ?? store.context(traceparent: nil, tracestate: nil)
-        trace = parent.child(span: store.newSpanID())
+        trace = parent.child(span: store.newSpanID(isSampled: parent.isSampled))
         var own = context
         own.trace = trace
         self.context = own
@@ -84,7 +84,6 @@ package final class TracedSpan: Tracing.Span {
         late = Self.since(began)
         told = store.clock.now
         state = Mutex(State(name: name))
-        if !trace.isSampled { store.unsampled.increment() }
     }
 
     /// Nanoseconds from then to now by the tracer's clock; small when a caller gives no instant of its own, and steps of the wall clock

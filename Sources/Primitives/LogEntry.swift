@@ -5,6 +5,8 @@ package struct LogEntry: Equatable, Sendable {
         case commands = 1
         /// The empty entry by which a new leader commits what came before (Raft section 8).
         case leaderStart = 2
+        /// Who belongs to the cluster, in force once it is appended (Raft section 6).
+        case configuration = 3
     }
 
     package var index: LogIndex

@@ -42,7 +42,7 @@ package final class DataFolder: Sendable {
     package static func open(
         _ path: String, node: NodeID?, fallback: NodeID, featureLevel: UInt16, disk: any Disk, newCluster: () -> UUIDv7
     ) throws(StorageError) -> DataFolder {
-        try disk.makeFolder(path)
+        try disk.makeDurableFolder(path)
         let lock = try takeLock(path + "/LOCK")
         do throws(StorageError) {
             let identity = try identity(

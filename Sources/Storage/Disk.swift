@@ -29,6 +29,14 @@ package protocol DiskFile: AnyObject, Sendable {
 }
 
 extension Disk {
+    /// A folder that is there for good: its name lies in the folder above, and is lost with the power until that is synced.
+    package func makeDurableFolder(_ path: String) throws(StorageError) {
+        try makeFolder(path)
+        let above = parentFolder(of: path)
+        guard above != path, above != "." else { return }
+        try syncFolder(above)
+    }
+
     /// The whole of a file; nil when there is none.
     package func contents(of path: String) throws(StorageError) -> [UInt8]? {
         guard exists(path) else { return nil }

@@ -1,7 +1,7 @@
 import Observability
 package import Primitives
 
-/// The one thread that writes the log: it takes all that is queued, writes it at once, syncs once, and reports once.
+/// The one thread that writes the log and the vote: it takes all that is queued, writes it at once, syncs once, and reports once.
 package final class LogThread: Sendable {
     /// What the thread tells; called on the thread itself.
     package struct Observer: Sendable {
@@ -10,38 +10,75 @@ package final class LogThread: Sendable {
         package var failed: @Sendable (StorageError) -> Void
         /// One group: entries, bytes, time of write and sync together.
         package var wrote: @Sendable (_ entries: Int, _ bytes: Int, _ took: Duration) -> Void
+        /// Everything up to this ticket is durable.
+        package var stored: @Sendable (UInt64) -> Void
 
         package init(
             durable: @escaping @Sendable (LogIndex) -> Void, failed: @escaping @Sendable (StorageError) -> Void,
-            wrote: @escaping @Sendable (Int, Int, Duration) -> Void
+            wrote: @escaping @Sendable (Int, Int, Duration) -> Void, stored: @escaping @Sendable (UInt64) -> Void = { _ in }
         ) {
             self.durable = durable
             self.failed = failed
             self.wrote = wrote
+            self.stored = stored
         }
+
+        /// Tells nobody.
+        package static let silent = Observer(durable: { _ in }, failed: { _ in }, wrote: { _, _, _ in })
     }
 
-    private enum Work: Sendable {
+    /// One change of what is on disk.
+    package enum Operation: Equatable, Sendable {
         case append([LogEntry])
-        case compact(LogIndex)
+        case truncate(after: LogIndex)
+        /// A snapshot that was installed takes the place of the log.
+        case reset(to: SegmentedLog.Position)
+        /// Of those that wait together only the newest is written, and before any entry.
+        case hardState(HardState)
+        /// Done once all before it is reported; need not be durable.
+        case compact(through: LogIndex)
+        /// What was lost has been made good: forgotten once the entries that made it good are durable.
+        case didRepair
+    }
+
+    enum Work: Sendable {
+        /// - ticket: 0 has none.
+        case write([Operation], ticket: UInt64)
+        case read(first: LogIndex, last: LogIndex, maxBytes: Int, answer: @Sendable (Result<[LogEntry], StorageError>) -> Void)
     }
 
     private let work: Mailbox<Work>
     private let thread: NamedThread
     private let busy = BusySince()
 
-    /// Takes over a log that has been opened; the caller must not touch it again.
-    package init(log: SegmentedLog, clock: any NodeClock, observer: Observer) {
+    /// Takes over a log and a vote file that have been opened; the caller must not touch them again.
+    /// - Parameter votes: nil when hard states are written elsewhere.
+    package init(log: SegmentedLog, votes: HardStateFile? = nil, clock: any NodeClock, observer: Observer) {
         // What waits is bounded by what the proposer admits; the limit here is a second line.
         let work = Mailbox<Work>(limit: 65_536)
         self.work = work
-        let (holder, busy) = (LogHolder(log), busy)
-        thread = NamedThread("raft-log") { holder.run(work: { work.take(timeout: $0) }, clock: clock, busy: busy, observer: observer) }
+        let (writer, busy) = (LogWriter(log, votes, clock: clock, observer: observer), busy)
+        thread = NamedThread("raft-log") { writer.run(busy: busy) { work.take(timeout: $0) } }
     }
 
+    /// Queues changes that belong together, done in this order. Once they and all before them are durable, `stored` tells the ticket, or a
+    /// later one.
+    /// - Parameter ticket: rises from group to group.
+    /// - Returns: false when the thread has stopped.
+    @discardableResult
+    package func write(_ operations: [Operation], ticket: UInt64) -> Bool { work.force(.write(operations, ticket: ticket)) }
+
     /// False when the thread has stopped.
-    package func append(_ entries: [LogEntry]) -> Bool { work.force(.append(entries)) }
-    package func compact(through index: LogIndex) { work.force(.compact(index)) }
+    package func append(_ entries: [LogEntry]) -> Bool { work.force(.write([.append(entries)], ticket: 0)) }
+    package func compact(through index: LogIndex) { work.force(.write([.compact(through: index)], ticket: 0)) }
+
+    /// Reads entries as `SegmentedLog.entries` does, behind all that is queued; `answer` is called on the thread.
+    /// - Returns: false when the thread has stopped: there will be no answer.
+    package func read(
+        from first: LogIndex, through last: LogIndex, maxBytes: Int, answer: @escaping @Sendable (Result<[LogEntry], StorageError>) -> Void
+    ) -> Bool {
+        work.force(.read(first: first, last: last, maxBytes: maxBytes, answer: answer))
+    }
 
     /// Since when it has been at the group that it writes; nil while nothing is to be written.
     package var busySince: Instant? { busy.instant }
@@ -50,50 +87,5 @@ package final class LogThread: Sendable {
     package func close() {
         work.close()
         thread.join()
-    }
-
-    /// Owns the log on the thread; nobody else has a reference.
-    private final class LogHolder: @unchecked Sendable {
-        private let log: SegmentedLog
-        private var hasFailed = false
-
-        init(_ log: SegmentedLog) { self.log = log }
-
-        func run(work: (Duration?) -> [Work]?, clock: any NodeClock, busy: BusySince, observer: Observer) {
-            var isMarked = true
-            while let batch = work(isMarked ? nil : .seconds(1)) {
-                guard !hasFailed else { continue }
-                busy.begin(clock.now)
-                defer { busy.end() }
-                do throws(StorageError) {
-                    if batch.isEmpty { try log.mark() } else { try perform(batch, clock, observer) }
-                    isMarked = batch.isEmpty
-                } catch {
-                    hasFailed = true
-                    observer.failed(error)
-                }
-            }
-            if !hasFailed { try? log.mark() }
-            log.close()
-        }
-
-        private func perform(_ batch: [Work], _ clock: any NodeClock, _ observer: Observer) throws(StorageError) {
-            let start = clock.now
-            var entries = 0
-            var bytes = 0
-            for work in batch {
-                guard case .append(let group) = work else { continue }
-                try log.append(group)
-                entries += group.count
-                bytes += group.reduce(0) { $0 + $1.payload.count }
-            }
-            if entries > 0 {
-                try log.sync()
-                observer.wrote(entries, bytes, clock.now.duration(since: start))
-                observer.durable(log.durable)
-            }
-            for case .compact(let index) in batch { try log.compact(through: index) }
-            try log.prepareAhead()
-        }
     }
 }

@@ -1,23 +1,21 @@
 package import Primitives
 
-/// The replicated log on disk: files of a fixed size, each named for its first index, zero-filled before they are used so that
-/// an append changes no file's size. Owned by one thread at a time.
+/// The replicated log on disk: files of a fixed size, zero-filled before they are used so that an append changes no file's size.
+/// Owned by one thread at a time.
 ///
-/// A file begins with 64 bytes: `DSTRLOG1`, format u32, zero u32, the index before its first u64, term before it u64, chain before it u64,
-/// zeros, CRC-32C u32 of the first 60 bytes.
+/// A file begins with 64 bytes: `DSTRLOG1`, format u32, generation u32, the index before its first u64, term before it u64, chain before it
+/// u64, zeros, CRC-32C u32 of the first 60 bytes. No record is rewritten: a file ends every file of a lower generation at the index where
+/// it begins, so that a tail which conflicts with a new leader's is dropped by one rename. Files of format 1 have no generation (it is
+/// zero) and stand before all others, in the order of their first index.
 package final class SegmentedLog {
-    package static let format: UInt32 = 1
+    /// Of a file that has a generation, so that a program which does not know of generations refuses it by name.
+    package static let format: UInt32 = 2
     static let magic = Array("DSTRLOG1".utf8)
     static let headBytes = 64
+    /// Far above what any log reaches: a larger index on disk is damage, and one more never overflows.
+    static let indexLimit: UInt64 = 1 << 62
 
-    struct Segment: Equatable {
-        var first: LogIndex
-        var path: String
-        /// Bytes in use; what follows is zeros.
-        var end: Int
-        var size: Int
-    }
-
+    /// A place in the log: an entry, and the hash over all records up to it.
     package struct Position: Equatable, Sendable {
         package var index: LogIndex
         package var term: Term
@@ -30,33 +28,27 @@ package final class SegmentedLog {
         }
 
         package static let start = Position(index: .zero, term: Term(0), chain: 0)
-    }
 
-    /// What opening found.
-    package struct Recovery: Equatable, Sendable {
-        package var last: Position
-        package var entries = 0
-        package var bytes = 0
-        /// Where a tail that was never acknowledged was cut off.
-        package var cut: (path: String, offset: Int)?
-
-        package static func == (left: Recovery, right: Recovery) -> Bool {
-            left.last == right.last && left.entries == right.entries && left.cut?.offset == right.cut?.offset
+        /// Whether both stand for one history. A chain of zero is one that whoever wrote the position did not know.
+        func agrees(with other: Position) -> Bool {
+            index == other.index && term == other.term && (chain == other.chain || chain == 0 || other.chain == 0)
         }
     }
 
-    private let disk: any Disk
-    private let folder: String
+    let disk: any Disk
+    let folder: String
     private let segmentBytes: Int
-    private var segments: [Segment] = []
-    private var active: (any DiskFile)?
+    var segments: [Segment] = []
+    var active: (any DiskFile)?
     private var spare: (any DiskFile)?
-    /// The end of what opening has read so far.
-    private var here = Position.start
+    /// The highest generation in the folder; nil when nothing is there.
+    var generation: UInt32?
     /// The highest index that the mark beside the files says is on disk.
-    private var marked = LogIndex.zero
-    private(set) package var last: Position
-    private(set) package var durable: LogIndex
+    var marked = LogIndex.zero
+    package internal(set) var last: Position
+    package internal(set) var durable: LogIndex
+    /// What was lost here and has not been made good by peers.
+    package internal(set) var damage: Damage?
 
     package init(disk: any Disk, folder: String, segmentBytes: Int = 16 << 20) {
         precondition(segmentBytes >= 4096 && segmentBytes % 8 == 0, "segmentBytes \(segmentBytes)")
@@ -70,70 +62,8 @@ package final class SegmentedLog {
     /// Bytes of the records held.
     package var bytesHeld: Int { segments.reduce(0) { $0 + $1.end - Self.headBytes } }
 
-    /// Reads the log from the entry after `base` on (the last snapshot, or the start), handing each entry to `visit`. A tail
-    /// that was never acknowledged is cut; damage anywhere else throws and leaves the files as they are.
-    package func open(from base: Position, visit: (Record) throws(StorageError) -> Void) throws(StorageError) -> Recovery {
-        try disk.makeFolder(folder)
-        marked = try readMark()
-        let names = try disk.list(folder).filter { $0.hasSuffix(".log") }
-        var recovery = Recovery(last: base)
-        for (position, name) in names.enumerated() {
-            try read(name, isLast: position == names.count - 1, base: base, &recovery, visit)
-        }
-        if here.index < marked, base.index < marked { throw .gap(path: folder, expected: marked, found: here.index) }
-        if !segments.isEmpty, here.index < base.index { throw .gap(path: folder, expected: base.index.next, found: here.index.next) }
-        last = recovery.last
-        durable = last.index
-        if segments.isEmpty {
-            try addSegment()
-        } else {
-            active = try disk.open(segments[segments.count - 1].path, create: false)
-            // A tail that was written and not synced counts as durable only now.
-            try active?.sync()
-        }
-        return recovery
-    }
-
-    private func read(
-        _ name: String, isLast: Bool, base: Position, _ recovery: inout Recovery, _ visit: (Record) throws(StorageError) -> Void
-    ) throws(StorageError) {
-        let path = folder + "/" + name
-        guard let bytes = try disk.contents(of: path) else { return }
-        let head = try SegmentHead(reading: bytes, path: path)
-        if segments.isEmpty {
-            guard head.before.index <= base.index else { throw .gap(path: path, expected: base.index.next, found: head.before.index.next) }
-        } else if head.before != here {
-            throw .gap(path: path, expected: here.index.next, found: head.before.index.next)
-        }
-        here = head.before
-        var segment = Segment(first: head.before.index.next, path: path, end: Self.headBytes, size: bytes.count)
-        var scan = SegmentScan(position: here, offset: Self.headBytes)
-        try scan.run(bytes, path: path) { record throws(StorageError) in
-            recovery.bytes += record.endOffsetFromStart
-            guard record.entry.index > base.index else { return }
-            recovery.entries += 1
-            try visit(record)
-        }
-        here = scan.position
-        segment.end = scan.offset
-        if let problem = scan.problem {
-            // What a snapshot stands for was durable before the snapshot was; so was what the mark names.
-            guard isLast, !scan.wasAcknowledged, here.index >= max(base.index, marked) else {
-                throw .damaged(path: path, offset: scan.offset, reason: problem)
-            }
-            recovery.cut = (path, scan.offset)
-            try cut(path, from: scan.offset, size: bytes.count)
-        }
-        if here.index >= base.index { recovery.last = here }
-        segments.append(segment)
-    }
-
-    private func cut(_ path: String, from offset: Int, size: Int) throws(StorageError) {
-        let file = try disk.open(path, create: false)
-        defer { file.close() }
-        try file.write([UInt8](repeating: 0, count: size - offset), at: offset)
-        try file.sync()
-    }
+    /// The lowest index that can be read; one above the last when there is none.
+    package var firstIndex: LogIndex { segments.first?.first ?? last.index.next }
 
     /// Writes entries that follow the last one; on disk only after `sync`.
     package func append(_ entries: [LogEntry]) throws(StorageError) {
@@ -147,6 +77,8 @@ package final class SegmentedLog {
                 try flush(&buffer)
                 try roll(needing: size)
             }
+            let newest = segments.count - 1
+            segments[newest].index.note(last, at: segments[newest].end + buffer.count)
             let chain = Record.append(entry, durable: durable, chain: last.chain, to: &buffer)
             last = Position(index: entry.index, term: entry.term, chain: chain)
         }
@@ -169,15 +101,25 @@ package final class SegmentedLog {
     /// Writes down what is durable, so that damage to the last group cannot pass for a tail that was never acknowledged. For idle moments.
     package func mark() throws(StorageError) {
         guard durable > marked else { return }
+        try write(mark: durable)
+    }
+
+    /// What is about to be dropped must not be missed when the log is opened.
+    func lowerMark(to index: LogIndex) throws(StorageError) {
+        guard marked > index else { return }
+        try write(mark: index)
+    }
+
+    private func write(mark index: LogIndex) throws(StorageError) {
         var bytes: [UInt8] = []
-        put(durable.number, &bytes)
+        put(index.number, &bytes)
         put(checksum(bytes), &bytes)
         try disk.replace(folder + "/durable", with: bytes)
-        marked = durable
+        marked = index
     }
 
     /// Zero when there is none, or none that can be read: the records themselves still prove all but the last group.
-    private func readMark() throws(StorageError) -> LogIndex {
+    func readMark() throws(StorageError) -> LogIndex {
         guard let bytes = try disk.contents(of: folder + "/durable"), bytes.count == 12 else { return .zero }
         return bytes.withUnsafeBytes { raw in
             checksum(Array(bytes[..<8])) == get(raw, 8) as UInt32 ? LogIndex(get(raw, 0)) : .zero
@@ -208,47 +150,59 @@ package final class SegmentedLog {
 
     private func roll(needing size: Int) throws(StorageError) {
         try sync()
-        active?.close()
-        active = nil
+        closeActive()
         if size > segmentBytes - Self.headBytes {
             spare?.close()
+            spare = nil
             spare = try filledFile(size: size + Self.headBytes)
         }
         try addSegment()
     }
 
-    private func addSegment() throws(StorageError) {
+    /// Begins a file after `last`, of a generation above all others: from the moment it has its name it ends them there.
+    func addSegment() throws(StorageError) {
         let file = if let spare { spare } else { try filledFile(size: segmentBytes) }
         spare = nil
-        try file.write(SegmentHead(before: last).bytes, at: 0)
+        let head = SegmentHead(before: last, generation: generation.map { $0 + 1 } ?? 0)
+        try file.write(head.bytes, at: 0)
         try file.sync()
-        let path = folder + "/" + Self.name(last.index.next)
+        let path = folder + "/" + freeName(for: head)
         try disk.rename(sparePath, to: path)
         try disk.syncFolder(folder)
         let size = try file.size()
         file.close()
         active = try disk.open(path, create: false)
-        segments.append(Segment(first: last.index.next, path: path, end: Self.headBytes, size: size))
+        generation = head.generation
+        segments.append(Segment(head: head, path: path, size: size))
+    }
+
+    /// A name that no file bears, nor one that was set aside.
+    private func freeName(for head: SegmentHead) -> String {
+        let plain = SegmentName(first: head.before.index.next, generation: nil).text
+        let isTaken = disk.exists(folder + "/" + plain) || disk.exists(folder + "/" + plain + SegmentName.damagedSuffix)
+        guard head.generation > 0, isTaken else { return plain }
+        return SegmentName(first: head.before.index.next, generation: head.generation).text
     }
 
     /// Removes files whose every entry is at or below `index`: they are in a snapshot.
     package func compact(through index: LogIndex) throws(StorageError) {
-        while segments.count > 1, segments[1].first.number <= index.number + 1 {
+        while segments.count > 1, segments[1].before.index <= index {
             try disk.remove(segments[0].path)
             segments.removeFirst()
         }
+        if damage == nil { try removeSetAside(through: index) }
         try disk.syncFolder(folder)
     }
 
-    package func close() {
+    /// Another file follows: the one in use is written no more.
+    func closeActive() {
         active?.close()
-        spare?.close()
         active = nil
-        spare = nil
     }
 
-    static func name(_ index: LogIndex) -> String {
-        let digits = String(index.number)
-        return String(repeating: "0", count: 20 - digits.utf8.count) + digits + ".log"
+    package func close() {
+        closeActive()
+        spare?.close()
+        spare = nil
     }
 }

@@ -36,3 +36,15 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
         }
     }
 }
+
+extension StorageError {
+    /// The file or folder that it is about.
+    var path: String? {
+        switch self {
+        case .io(_, let path, _), .full(let path), .locked(let path, _), .otherNode(let path, _, _), .otherCluster(let path, _, _),
+            .newerFormat(let path, _, _), .damaged(let path, _, _), .gap(let path, _, _):
+            path
+        case .unreadable, .closed: nil
+        }
+    }
+}

@@ -68,7 +68,7 @@ package final class Journal: Sendable {
             JournalCodec.append(.started(HeldAssignment(run: key.run, task: key.task, attempt: 0, fence: key.fence)), to: &kept)
         }
         for report in ended.values.sorted(by: { $0.fence < $1.fence }) { JournalCodec.append(.finished(report), to: &kept) }
-        try disk.makeFolder(parentFolder(of: path))
+        try disk.makeDurableFolder(parentFolder(of: path))
         try disk.replace(path, with: kept)
         let writer = JournalWriter(disk: disk, path: path, file: try disk.open(path, create: true), offset: kept.count, work: work)
         thread.withLock { $0 = NamedThread("worker-journal") { writer.run() } }

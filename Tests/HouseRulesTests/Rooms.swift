@@ -34,6 +34,10 @@ let allowedImports: [String: Set<String>] = [
         "Cluster",
         "NIOPosix", "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
     ] + system,
+    "Simulation": [
+        "Primitives", "Text", "Wire", "Raft", "Storage", "Observability", "Cluster", "NIOCore", "HeapModule", "Synchronization",
+    ],
+    "Simulator": ["Primitives", "Raft", "Simulation", "ArgumentParser"] + system,
     "Offline": [
         "Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
         "Simulation", "NIOCore", "NIOPosix",
@@ -50,6 +54,7 @@ let allowedImports: [String: Set<String>] = [
     "Benchmark": [
         "Primitives", "Text", "Wire", "Storage", "Observability", "Coordinator", "Workflows", "Rules", "Cluster", "DistriC",
         "ArgumentParser", "Cells", "CTerminal", "Operator", "CoreMetrics", "Logging", "Transport", "NIOCore", "NIOPosix", "CChecksum",
+        "Simulation",
     ] + system,
 ]
 

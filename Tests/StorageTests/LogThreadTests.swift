@@ -1,5 +1,4 @@
 import Primitives
-import Synchronization
 import Testing
 
 @testable import Storage
@@ -11,36 +10,8 @@ struct LogThreadTests {
 
     init() throws { temporary = try TemporaryFolder() }
 
-    /// All that a log thread told.
-    private final class Reports: Sendable {
-        private let durableIndexes = Mutex<[UInt64]>([])
-        private let errors = Mutex<[StorageError]>([])
-        private let entryCounts = Mutex<[Int]>([])
-        private let byteCounts = Mutex<[Int]>([])
-
-        var durable: [UInt64] { durableIndexes.withLock { $0 } }
-        var failures: [StorageError] { errors.withLock { $0 } }
-        var groups: [Int] { entryCounts.withLock { $0 } }
-        var bytes: [Int] { byteCounts.withLock { $0 } }
-
-        var observer: LogThread.Observer {
-            LogThread.Observer(
-                durable: { index in self.durableIndexes.withLock { $0.append(index.number) } },
-                failed: { error in self.errors.withLock { $0.append(error) } },
-                wrote: { entries, bytes, _ in
-                    self.entryCounts.withLock { $0.append(entries) }
-                    self.byteCounts.withLock { $0.append(bytes) }
-                })
-        }
-    }
-
-    private struct StoppedClock: NodeClock {
-        var now: Instant { Instant(nanoseconds: 0) }
-        var wall: ClusterTime { ClusterTime.zero }
-    }
-
     @Test func `all that was appended is durable, told once a group, and there after closing`() throws {
-        let reports = Reports()
+        let reports = LogThreadReports()
         let log = try openedLog(folder, disk: FileDisk())
         let thread = LogThread(log: log, clock: StoppedClock(), observer: reports.observer)
         var next: UInt64 = 1
@@ -65,7 +36,7 @@ struct LogThreadTests {
 
     @Test func `a thread goes on where the one before it ended`() throws {
         for part in UInt64(0)..<5 {
-            let reports = Reports()
+            let reports = LogThreadReports()
             let log = try openedLog(folder, disk: FileDisk())
             let thread = LogThread(log: log, clock: StoppedClock(), observer: reports.observer)
             let taken = thread.append(entries((part * 20 + 1)...(part * 20 + 20)))
@@ -79,7 +50,7 @@ struct LogThreadTests {
 
     @Test func `a closed thread takes nothing more`() throws {
         let log = try openedLog(folder, disk: FileDisk())
-        let reports = Reports()
+        let reports = LogThreadReports()
         let thread = LogThread(log: log, clock: StoppedClock(), observer: reports.observer)
         thread.close()
         let taken = thread.append([entry(1)])
@@ -89,7 +60,7 @@ struct LogThreadTests {
 
     @Test func `compaction follows the entries that were queued before it`() throws {
         let log = try openedLog(folder, disk: FileDisk())
-        let reports = Reports()
+        let reports = LogThreadReports()
         let thread = LogThread(log: log, clock: StoppedClock(), observer: reports.observer)
         for index in UInt64(1)...100 { _ = thread.append([entry(index, bytes: 200)]) }
         thread.compact(through: LogIndex(60))
@@ -103,7 +74,7 @@ struct LogThreadTests {
     @Test func `after a failed sync nothing is called durable, and the failure is told once`() throws {
         let disk = FaultyDisk()
         let log = try openedLog(folder, disk: disk)
-        let reports = Reports()
+        let reports = LogThreadReports()
         let thread = LogThread(log: log, clock: StoppedClock(), observer: reports.observer)
         disk.fail()
         for index in UInt64(1)...5 { _ = thread.append([entry(index)]) }

@@ -27,13 +27,45 @@ func writeLog(_ folder: String, groups: [[LogEntry]], segmentBytes: Int = 4096) 
 
 /// All that a log serves, and what opening it found.
 func readLog(
-    _ folder: String, from base: SegmentedLog.Position = .start, segmentBytes: Int = 4096
+    _ folder: String, from base: SegmentedLog.Position = .start, segmentBytes: Int = 4096, isInstalled: Bool = false,
+    repairing: Bool = false
 ) throws -> (entries: [LogEntry], recovery: SegmentedLog.Recovery) {
     let log = SegmentedLog(disk: FileDisk(), folder: folder, segmentBytes: segmentBytes)
     defer { log.close() }
     var served: [LogEntry] = []
-    let recovery = try log.open(from: base) { record in served.append(record.entry) }
+    let recovery = try log.open(from: base, isInstalled: isInstalled, repairing: repairing) { record in served.append(record.entry) }
     return (served, recovery)
+}
+
+/// Opens a log, and closes it when it was used.
+func withLog(
+    _ folder: String, disk: any Disk = FileDisk(), from base: SegmentedLog.Position = .start, _ use: (SegmentedLog) throws -> Void
+) throws {
+    let log = SegmentedLog(disk: disk, folder: folder, segmentBytes: 4096)
+    defer { log.close() }
+    _ = try log.open(from: base) { _ in }
+    try use(log)
+}
+
+/// Where a log stands after entries.
+func position(after entries: some Sequence<LogEntry>, from base: SegmentedLog.Position = .start) -> SegmentedLog.Position {
+    var position = base
+    var bytes: [UInt8] = []
+    for entry in entries {
+        let chain = Record.append(entry, durable: .zero, chain: position.chain, to: &bytes)
+        position = .init(index: entry.index, term: entry.term, chain: chain)
+    }
+    return position
+}
+
+/// The files of a log, by name.
+func logFiles(_ folder: String) throws -> [String] { try FileDisk().list(folder).filter { $0.hasSuffix(".log") } }
+
+/// Every file of a folder.
+func contents(_ folder: String) throws -> [String: [UInt8]] {
+    var found: [String: [UInt8]] = [:]
+    for name in try FileDisk().list(folder) { found[name] = try readFile(folder + "/" + name) }
+    return found
 }
 
 /// A log that stands at its end, for a thread to take over.

@@ -172,13 +172,16 @@ struct SegmentedLogDamageTests {
     @Test func `a file of a newer format is refused by name`() throws {
         try writeLog(folder, groups: [entries(1...3)])
         var file = try readFile(first)
-        file[8] = 2
+        file[8] = 3
         var seal: [UInt8] = []
         put(checksum(Array(file[..<60])), &seal)
         file.replaceSubrange(60..<64, with: seal)
         try writeFile(first, file)
         let error = storageError { _ = try readLog(folder) }
-        #expect(error == StorageError.newerFormat(path: first, found: "format 2", supported: 1))
+        #expect(error == StorageError.newerFormat(path: first, found: "format 3", supported: 2))
+        // Not damage that could be repaired, either.
+        let repairing = storageError { _ = try readLog(folder, repairing: true) }
+        #expect(repairing == error)
     }
 
     @Test func `a file that is no segment, or too short for one, is damage`() throws {

@@ -72,6 +72,87 @@ struct SnapshotStoreTests {
         #expect(text == whole)
     }
 
+    @Test func `configuration and origin are lines of their own where they say something, and absent in what was written before`() throws {
+        var full = manifest()
+        full.configuration = "voters=a,b,c learners="
+        full.isInstalled = true
+        let written = try write(full, [Array("123456789".utf8)])
+        let path = folder + "/" + stem + ".manifest"
+        let text = String(decoding: try readFile(path), as: UTF8.self)
+        let end = "crc32c e3069283\nconfiguration voters=a,b,c learners=\ninstalled yes\nmanifest-crc32c 253e36b8\n"
+        #expect(text.hasSuffix(end))
+        let newest = try store.newestManifest()
+        #expect(newest == written)
+        for (value, expected) in [("no", false), (nil, false), ("yes", true)] as [(String?, Bool)] {
+            var lines = written.lines.filter { !["configuration", "installed"].contains($0.0) }
+            if let value { lines.append(("installed", value)) }
+            try writeFile(path, SealedText(lines).bytes(seal: SnapshotStore.Manifest.seal))
+            let read = try store.newestManifest()
+            #expect(read?.isInstalled == expected)
+            #expect(read?.configuration.isEmpty == true)
+        }
+        try writeFile(path, SealedText(written.lines + [("installed", "maybe")]).bytes(seal: SnapshotStore.Manifest.seal))
+        #expect(damagedPath(newestError()) == path)
+    }
+
+    @Test func `parts of the bytes are read alone, up to the end`() throws {
+        let written = try write(manifest(), [[0, 1, 2, 3, 4], [5, 6]])
+        let parts: [(offset: Int, count: Int, expected: [UInt8])] = [
+            (0, 3, [0, 1, 2]), (3, 3, [3, 4, 5]), (6, 3, [6]), (0, 99, [0, 1, 2, 3, 4, 5, 6]), (7, 1, []), (-1, 3, []), (2, 0, []),
+        ]
+        for (offset, count, expected) in parts {
+            let read = try store.read(written, offset: offset, count: count)
+            #expect(read == expected, "\(count) from \(offset)")
+        }
+        try writeFile(folder + "/" + stem + ".state", [0, 1, 2])
+        let error = storageError { _ = try store.read(written, offset: 2, count: 4) }
+        let reason = "it ends before the 7 bytes of its manifest"
+        #expect(error == StorageError.damaged(path: folder + "/" + stem + ".state", offset: 3, reason: reason))
+    }
+
+    @Test func `a snapshot that is held is there to be sent until it is let go`() throws {
+        let old = try write(manifest(index: 7), [[7, 7]])
+        store.hold(old.position)
+        store.hold(old.position)
+        try write(manifest(index: 9), [[9]])
+        try store.release(old.position)
+        let held = try store.read(old, offset: 0, count: 2)
+        #expect(held == [7, 7])
+        let newest = try store.newestManifest()
+        #expect(newest?.position.index == LogIndex(9))
+        try store.release(old.position)
+        let error = storageError { _ = try store.read(old, offset: 0, count: 2) }
+        #expect(error == StorageError.io(operation: "open", path: folder + "/" + stem + ".state", errno: 2))
+        let names = try FileDisk().list(folder)
+        #expect(names.count == 2)
+    }
+
+    /// A local snapshot that took long must not remove the one that was installed meanwhile.
+    @Test func `an older snapshot that is finished later removes nothing newer, whole or on its way`() throws {
+        let newer = try write(manifest(index: 90), [[9]])
+        var coming = manifest(index: 99)
+        coming.bytes = 3
+        let incoming = try store.receive(begin: coming, syncBytes: 0)
+        try incoming.receive(chunk: 0, offset: 0, [1, 2])
+        try write(manifest(index: 7), [[7]])
+        let newest = try store.newest()
+        #expect(newest?.0 == newer)
+        let stem = "00000000000000000099-00000000000000000002"
+        let names = try FileDisk().list(folder).filter { $0.hasPrefix(stem) }
+        #expect(names == [stem + ".partial", stem + ".progress"])
+        incoming.close()
+    }
+
+    @Test func `the same snapshot again is the one that is there, whatever chain the writer knew`() throws {
+        let first = try write(manifest(), [[1, 2, 3]])
+        var again = manifest()
+        again.position.chain = 0
+        let second = try write(again, [[4]])
+        #expect(second == first)
+        let newest = try store.newest()
+        #expect(newest?.1 == [1, 2, 3])
+    }
+
     @Test func `an empty state is a snapshot too`() throws {
         let written = try write(manifest(), [])
         let newest = try store.newest()

@@ -133,6 +133,7 @@ enum Samples {
                 LogEntry(index: LogIndex(101), term: Term(5), kind: .commands, payload: [0, 1, 2, 255]),
             ]
             message.round = 17
+            message.trusts = 0x0102_0304_0506_0708
         },
         sample(AppendEntriesReply.self, flags: [.response]) { message in
             message.group = 1
@@ -143,6 +144,8 @@ enum Samples {
             message.conflictIndex = LogIndex(90)
             message.conflictTerm = Term(3)
             message.round = 17
+            message.rejectedIndex = LogIndex(99)
+            message.recovery = 0x0102_0304_0506_0708
         },
         sample(InstallSnapshot.self) { message in
             message.group = 1
@@ -157,6 +160,10 @@ enum Samples {
             message.data = Array(0..<40)
             message.voters = [node("node-1"), node("node-2"), node("node-3")]
             message.learners = [node("node-4")]
+            message.outgoing = [node("node-1"), node("node-4")]
+            message.target = [node("node-2")]
+            message.chain = 0x1122_3344_5566_7788
+            message.round = 17
         },
         sample(InstallSnapshotReply.self, flags: [.response]) { message in
             message.group = 1
@@ -164,6 +171,8 @@ enum Samples {
             message.follower = node("node-2")
             message.nextChunk = 3
             message.isInstalled = true
+            message.lastIndex = LogIndex(80)
+            message.round = 17
         },
         sample(PreVote.self) { message in
             message.group = 1
@@ -190,11 +199,16 @@ enum Samples {
         sample(ReadIndex.self) { message in
             message.group = 1
             message.requester = node("node-2")
+            message.read = 0x0102_0304_0506_0708
+            message.term = Term(5)
         },
         sample(ReadIndexReply.self, flags: [.response]) { message in
             message.group = 1
             message.term = Term(5)
             message.index = LogIndex(101)
+            message.read = 0x0102_0304_0506_0708
+            message.isRefused = true
+            message.responder = node("node-1")
         },
         sample(Propose.self, flags: [.retry], attached: attached) { message in
             message.group = 1

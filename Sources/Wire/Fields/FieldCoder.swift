@@ -18,10 +18,14 @@ package protocol WireRecord: FieldValue, Equatable, Sendable {
     /// What the fields are before any is read.
     init()
     mutating func visit(_ coder: inout some FieldCoder) throws(WireError)
+    /// Reads the bytes when they are laid out just as this program writes them; false, and nothing read, when they are not: then they are
+    /// visited. For the few records that must be fast.
+    mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool
 }
 
 extension WireRecord {
     package static var fieldType: TLVType { .message }
+    @inline(__always) package mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool { false }
 
     package var fieldBytes: Int {
         var (copy, sizer) = (self, FieldSizer())

@@ -56,7 +56,8 @@ package struct FrameDecoder: Sendable {
             held = ByteBuffer()
             throw problem
         }
-        return header.map { cut($0) }
+        guard let header else { return nil }
+        return cut(header)
     }
 
     /// The header of the first frame, when all of it is there and what it says of it holds.

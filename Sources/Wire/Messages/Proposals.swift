@@ -7,12 +7,17 @@ package struct ReadIndex: WireCall {
     package static let isIdempotent = true
     package var group: UInt32 = 0
     package var requester = NodeID.unnamed
+    /// Of a coordinator that asks from within its Raft: the answer comes as a message of its own and bears the same number.
+    package var read: UInt64?
+    package var term: Term?
 
     package init() {}
 
     package mutating func visit(_ coder: inout some FieldCoder) throws(WireError) {
         try coder.field(1, "group", &group)
         try coder.field(2, "requester", &requester)
+        try coder.field(3, "read", &read)
+        try coder.field(4, "term", &term)
     }
 }
 
@@ -22,6 +27,10 @@ package struct ReadIndexReply: WireMessage {
     package var group: UInt32 = 0
     package var term = Term(0)
     package var index = LogIndex.zero
+    package var read: UInt64?
+    /// Who was asked does not lead, or cannot tell: the index says nothing.
+    package var isRefused: Bool?
+    package var responder: NodeID?
 
     package init() {}
 
@@ -29,6 +38,9 @@ package struct ReadIndexReply: WireMessage {
         try coder.field(1, "group", &group)
         try coder.field(2, "term", &term)
         try coder.field(3, "index", &index)
+        try coder.field(4, "read", &read)
+        try coder.field(5, "is_refused", &isRefused)
+        try coder.field(6, "responder", &responder)
     }
 }
 

@@ -1,0 +1,302 @@
+import Cluster
+import Primitives
+import Raft
+import Storage
+
+/// The invariants of design 6 that one event can break, looked at after it, of the server that it touched: R1, R3 to R14, R17, R21; R2 is within R3, R20 within R5 and R17. What
+/// reads must see (R18, R19) is looked at where they are answered, what clients were told (C1, C2) in the history, whether all ends well (R15, R16, R22) when the faults have.
+struct RaftChecks {
+    private struct Entry: Equatable {
+        var term: Term
+        /// Of kind and payload.
+        var hash: UInt64
+    }
+
+    private struct Identity: Hashable {
+        var term: UInt64
+        var index: UInt64
+    }
+
+    private struct Ballot: Hashable {
+        var voter: Int
+        var term: UInt64
+    }
+
+    /// By term: who led (R1).
+    private var leaders: [UInt64: Int] = [:]
+    /// What was committed, by index - 1 (R5, R6).
+    private var committed: [Entry] = []
+    /// What every entry of a term and index is, and what was before it (R3).
+    private var entries: [Identity: (hash: UInt64, previous: Term)] = [:]
+    /// Whom each voted for in each term (R10).
+    private var votes: [Ballot: NodeID] = [:]
+    /// The state after each index, by index - 1 (R5, R20).
+    private var states: [UInt64?] = []
+    /// By index: of the bytes of its snapshot.
+    private var snapshots: [UInt64: UInt64] = [:]
+    private var lastLeader: Int?
+    private var changes: [(term: Term, role: RaftCore.Role)]
+
+    init(servers: Int) { changes = Array(repeating: (Term(0), .follower), count: servers) }
+
+    var committedIndex: LogIndex { LogIndex(UInt64(committed.count)) }
+
+    private static func hash(_ entry: LogEntry) -> UInt64 {
+        var hasher = StableHasher(key: UInt64(entry.kind.rawValue))
+        hasher.combine(entry.payload)
+        return hasher.finish().low
+    }
+
+    // MARK: After an event
+
+    mutating func handled(_ server: SimulatedServer, _ output: RaftOutput, in world: World) {
+        guard let running = server.running else { return }
+        if running.core.term < server.term { world.fail("R9", "\(server.id) went from term \(server.term) to \(running.core.term)") }
+        if running.core.commitIndex < server.commit {
+            world.fail("R9", "\(server.id) took its commit back from \(server.commit) to \(running.core.commitIndex)")
+        }
+        server.term = running.core.term
+        if running.core.commitIndex > running.core.log.lastIndex || running.core.log.base > running.core.commitIndex {
+            world.fail(
+                "R12", "\(server.id): base \(running.core.log.base), commit \(running.core.commitIndex), last \(running.core.log.lastIndex)"
+            )
+        }
+        if running.core.log.lastTerm > running.core.term {
+            world.fail("R9", "\(server.id) has an entry of term \(running.core.log.lastTerm) in term \(running.core.term)")
+        }
+        let wasLeader = changes[server.number].role == .leader || running.core.role == .leader
+        for write in output.writes { appended(write, server, running, in: world) }
+        elections(server, running, output, in: world)
+        limits(server, running, in: world)
+        if running.core.commitIndex > server.commit { commits(server, running, wasLeader, in: world) }
+        server.commit = running.core.commitIndex
+        server.configuration = running.core.configuration
+    }
+
+    /// R3, R13.
+    private mutating func appended(_ write: RaftOutput.Write, _ server: SimulatedServer, _ running: RunningCore, in world: World) {
+        if let after = write.truncateAfter, after < server.commit {
+            world.fail("R13", "\(server.id) cuts its log after \(after), and \(server.commit) is committed there")
+        }
+        for entry in write.entries {
+            let (identity, hash) = (Identity(term: entry.term.number, index: entry.index.number), Self.hash(entry))
+            let previous = running.core.log.term(at: LogIndex(entry.index.number - 1))
+            if let known = entries[identity] {
+                if known.hash != hash {
+                    world.fail("R3", "two entries at index \(entry.index) of term \(entry.term); one is on \(server.id)")
+                }
+                if let previous, known.previous != previous {
+                    world.fail(
+                        "R3",
+                        "before entry \(entry.index) of term \(entry.term) \(server.id) has one of term \(previous), another server one of \(known.previous)"
+                    )
+                }
+            } else if let previous {
+                entries[identity] = (hash, previous)
+            }
+        }
+    }
+
+    /// R1, R4, R14.
+    private mutating func elections(_ server: SimulatedServer, _ running: RunningCore, _ output: RaftOutput, in world: World) {
+        for transition in output.transitions {
+            guard case .becameLeader(let term) = transition else { continue }
+            if let other = leaders[term.number], other != server.number {
+                world.fail("R1", "\(server.id) and \(world.servers[other].id) both lead in term \(term)")
+            }
+            leaders[term.number] = server.number
+            if lastLeader != nil, lastLeader != server.number { world.coverage.saw(.leaderChanged) }
+            lastLeader = server.number
+            if server.isRecovering { world.fail("R10", "\(server.id) leads in term \(term), and may not trust its log") }
+            let end = committedIndex
+            guard end > running.core.log.base, let last = committed.last else { continue }
+            if running.core.log.term(at: end) != last.term {
+                world.fail("R4", "\(server.id) leads in term \(term) without entry \(end) of term \(last.term), which is committed")
+            }
+        }
+        let before = changes[server.number]
+        if running.core.role == .leader, before.role != .leader, before.role != .candidate, running.core.configuration.voters.count > 1 {
+            world.fail("R14", "\(server.id) became leader from \(before.role)")
+        }
+        changes[server.number] = (running.core.term, running.core.role)
+    }
+
+    /// R21.
+    private func limits(_ server: SimulatedServer, _ running: RunningCore, in world: World) {
+        guard running.core.role == .leader else { return }
+        for peer in running.core.progress where peer.inFlightCount > running.core.settings.inFlightMessages {
+            world.fail("R21", "\(peer.inFlightCount) messages to \(peer.id) are not answered")
+        }
+        if running.core.uncommittedBytes > running.core.settings.uncommittedBytes + 4_096 {
+            world.fail("R21", "\(running.core.uncommittedBytes) bytes are not committed")
+        }
+    }
+
+    // MARK: Commitment
+
+    /// R6 to R8.
+    private mutating func commits(_ server: SimulatedServer, _ running: RunningCore, _ isLeaders: Bool, in world: World) {
+        let commit = running.core.commitIndex
+        if isLeaders, commit > committedIndex {
+            if running.core.log.term(at: commit) != running.core.term {
+                world.fail(
+                    "R8",
+                    "\(server.id) commits entry \(commit) of term \(running.core.log.term(at: commit)?.description ?? "none") in term \(running.core.term)"
+                )
+            }
+            if let term = running.core.log.term(at: commit), !isDurable(commit, term, server.configuration, in: world) {
+                world.fail("R7", "\(server.id) commits entry \(commit), which is not durable on a majority of \(server.configuration)")
+            }
+        }
+        var index = max(server.commit, running.core.log.base).next
+        while index <= commit {
+            guard let term = running.core.log.term(at: index) else { break }
+            let hash = entries[Identity(term: term.number, index: index.number)]?.hash ?? 0
+            let place = Int(index.number) - 1
+            if place < committed.count {
+                if committed[place] != Entry(term: term, hash: hash) {
+                    world.fail(
+                        "R6",
+                        "\(server.id) commits entry \(index) of term \(term); one of term \(committed[place].term) was committed there")
+                }
+            } else if place == committed.count {
+                if !isLeaders { world.fail("R6", "\(server.id) commits entry \(index) before any leader did") }
+                committed.append(Entry(term: term, hash: hash))
+            }
+            index = index.next
+        }
+    }
+
+    private func isDurable(_ index: LogIndex, _ term: Term, _ configuration: Configuration, in world: World) -> Bool {
+        configuration.hasQuorum { node in
+            guard let server = world.servers.first(where: { $0.id == node }) else { return false }
+            func holds(_ log: RaftLog, _ durable: LogIndex) -> Bool {
+                durable >= index && (log.base >= index || log.term(at: index) == term)
+            }
+            // What was acknowledged and is lost since was counted rightly.
+            if let lost = server.lost, holds(lost.log, lost.durable) { return true }
+            return !server.isRecovering && holds(server.log, server.durable)
+        }
+    }
+
+    // MARK: The disk
+
+    /// What is durable now, whatever happens.
+    func stored(_ batch: [RaftOutput.Write], _ server: SimulatedServer) {
+        for write in batch {
+            if let state = write.hardState { server.durableState = state }
+            if let mark = write.install {
+                server.log = RaftLog(base: mark.index, term: mark.term, configuration: mark.configuration)
+                server.durable = mark.index
+            }
+            if let after = write.truncateAfter { server.cutKnown(after: after) }
+            for entry in write.entries { server.log.append(entry) }
+            server.durable = max(server.durable, server.log.lastIndex)
+        }
+    }
+
+    /// What it voted for nobody will count any more (Decisions/LostVotes): it may vote again.
+    mutating func lost(_ server: SimulatedServer) {
+        for ballot in votes.keys where ballot.voter == server.number { votes[ballot] = nil }
+    }
+
+    /// R17, R20: a snapshot of an index is the same to the last byte, whoever made it and whoever got it.
+    mutating func snapshot(_ bytes: [UInt8], of server: SimulatedServer, in world: World) {
+        var hasher = StableHasher()
+        hasher.combine(bytes)
+        let (index, hash) = (server.machine.applied.number, hasher.finish().low)
+        if let known = snapshots[index], known != hash {
+            world.fail("R17", "\(server.id) has another snapshot of entry \(index) than others")
+        }
+        snapshots[index] = hash
+    }
+
+    func fell(_ server: SimulatedServer) {
+        server.commit = .zero
+        server.term = Term(0)
+    }
+
+    /// What came back from the disk must be all that was durable: R9, R11, and the rules for storage.
+    func started(_ server: SimulatedServer, _ found: RaftStorage.Opened, _ entries: [LogEntry], in world: World) {
+        if found.distrust == nil {
+            if found.hardState.term < server.durableState.term
+                || found.hardState.term == server.durableState.term && server.durableState.vote != nil
+                    && found.hardState.vote != server.durableState.vote
+            {
+                world.fail("R10", "\(server.id) voted \(server.durableState) and comes back with \(found.hardState)")
+            }
+            if found.recovery.last.index < server.durable {
+                world.fail(
+                    "R11", "\(server.id) had entries up to \(server.durable) on its disk and comes back with \(found.recovery.last.index)")
+            }
+        }
+        server.durableState = found.hardState
+        server.log = RaftLog(
+            base: found.snapshot?.index ?? .zero, term: found.snapshot?.term ?? Term(0),
+            configuration: found.snapshot?.configuration ?? server.log.configuration(at: .zero))
+        for entry in entries where entry.index <= found.recovery.last.index { server.log.append(entry) }
+        server.durable = server.log.lastIndex
+    }
+
+    // MARK: Messages
+
+    /// R10, R11: what is promised is durable when it is sent.
+    mutating func sent(_ message: RaftMessage, from server: SimulatedServer, in world: World) {
+        switch message {
+        case .requestVoteReply(let answer) where answer.isGranted:
+            guard let vote = server.durableState.vote, server.durableState.term >= answer.term else {
+                return world.fail("R10", "\(server.id) gives a vote in term \(answer.term) that is not on its disk")
+            }
+            if server.durableState.term == answer.term { ballot(server, answer.term, vote, in: world) }
+        case .requestVote(let request):
+            guard server.durableState.term >= request.term else {
+                return world.fail("R10", "\(server.id) campaigns in term \(request.term), which is not on its disk")
+            }
+            ballot(server, request.term, server.id, in: world)
+        case .appendReply(let answer):
+            guard case .matched(let index) = answer.outcome else { return }
+            guard server.durableState.term >= answer.term else {
+                return world.fail("R11", "\(server.id) answers in term \(answer.term), which is not on its disk")
+            }
+            if server.durable < index {
+                world.fail("R11", "\(server.id) says that it has \(index), and \(server.durable) is on its disk")
+            }
+        default: return
+        }
+    }
+
+    private mutating func ballot(_ server: SimulatedServer, _ term: Term, _ vote: NodeID, in world: World) {
+        let ballot = Ballot(voter: server.number, term: term.number)
+        if let other = votes[ballot], other != vote {
+            world.fail("R10", "\(server.id) votes for \(other) and for \(vote) in term \(term)")
+        }
+        votes[ballot] = vote
+    }
+
+    // MARK: The state machine
+
+    /// R5: the same after the same entries, however a server came by them.
+    mutating func applied(_ server: SimulatedServer, in world: World) {
+        let place = Int(server.machine.applied.number) - 1
+        guard place >= 0 else { return }
+        while states.count <= place { states.append(nil) }
+        if let known = states[place] {
+            if known != server.machine.digest {
+                world.fail("R5", "\(server.id) has another state after entry \(server.machine.applied) than others")
+            }
+        } else {
+            states[place] = server.machine.digest
+        }
+    }
+}
+
+extension SimulatedServer {
+    func cutKnown(after index: LogIndex) {
+        var shorter = RaftLog(base: log.base, term: log.term(at: log.base) ?? Term(0), configuration: log.configuration(at: log.base))
+        if index > log.base, let kept = log.entries(from: log.base.next, through: index, maxBytes: .max) {
+            for entry in kept { shorter.append(entry) }
+        }
+        log = shorter
+        durable = min(durable, index)
+    }
+}

@@ -1,0 +1,36 @@
+/// How full a disk is, told so that a value near a limit does not flap: a level is left only when one point more than its limit is free.
+package struct DiskWatermarks: Equatable, Sendable {
+    /// Each is worse than the one before it.
+    package enum Level: Int, Comparable, Sendable {
+        case ok, low, critical
+
+        package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    /// Less than this is low: the operator should be told.
+    package static let lowPercent: UInt64 = 10
+    /// Less than this is critical: the node should take no new work.
+    package static let criticalPercent: UInt64 = 5
+    /// Percentage points above a limit at which its level is left.
+    package static let hysteresisPoints: UInt64 = 1
+
+    package private(set) var level: Level
+
+    package init(level: Level = .ok) { self.level = level }
+
+    /// The level by what is free now; a disk whose size is not known (0) keeps the one it has.
+    @discardableResult
+    package mutating func classify(freeBytes: UInt64, totalBytes: UInt64) -> Level {
+        guard totalBytes > 0 else { return level }
+        let isCritical = isBelow(Self.criticalPercent, entered: level == .critical, freeBytes, totalBytes)
+        let isLow = isBelow(Self.lowPercent, entered: level >= .low, freeBytes, totalBytes)
+        level = isCritical ? .critical : isLow ? .low : .ok
+        return level
+    }
+
+    private func isBelow(_ percent: UInt64, entered: Bool, _ free: UInt64, _ total: UInt64) -> Bool {
+        let percent = percent + (entered ? Self.hysteresisPoints : 0)
+        // Rounded up, and without a product that overflows.
+        return free < total / 100 * percent + (total % 100 * percent + 99) / 100
+    }
+}
