@@ -31,11 +31,16 @@ struct Distric: AsyncParsableCommand {
             76 protocol; 77 denied; 78 bad configuration; 130 interrupted. Data goes to stdout, words to stderr.
             """,
         version: Node.version,
-        subcommands: [ConsoleCommand.self, DemoCommand.self, ShellCommand.self, NodeCommand.self, InitCommand.self] + OperatorCommands.all
+        subcommands: [ConsoleCommand.self, DemoCommand.self, ShellCommand.self, NodeCommand.self, InitCommand.self] + asking
             + [
-                Dashboards.self, PingCommand.self, WireCommand.self, CertsCommand.self, ConfigCommand.self, CompletionCommand.self,
-                VersionCommand.self,
+                Dashboards.self, PingCommand.self, WireCommand.self, SimulateCommand.self, CertsCommand.self, ConfigCommand.self,
+                CompletionCommand.self, VersionCommand.self,
             ], defaultSubcommand: ConsoleCommand.self)
+
+    /// What asks a node; `raft` also has what needs none.
+    private static var asking: [any ParsableCommand.Type] {
+        OperatorCommands.all.map { $0 == Operator.Raft.self ? RaftCommand.self : $0 }
+    }
 
     /// The guard's hidden entry comes before anything else of the program.
     static func main() async {

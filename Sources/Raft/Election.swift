@@ -26,7 +26,7 @@ extension RaftCore {
     /// A server that is no voter by its own log, that may not trust its log, or whose disk does not answer, waits on. One that leaves by an entry that is not committed
     /// may be the only one that can get it committed (thesis section 4.2.2).
     private func mayCampaign(_ now: Instant) -> Bool {
-        let isVoter = configuration.isVoter(id) || log.configurationIndex > commitIndex && log.configuration(at: commitIndex).isVoter(id)
+        let isVoter = configuration.isVoter(id) || log.hasVoter(id, sinceCommit: commitIndex)
         return isVoter && (!isRecovering || mutated(.recoveringVotes)) && installing == nil && !isDiskStalled(now)
     }
 
@@ -119,7 +119,8 @@ extension RaftCore {
         let isUpToDate = log.isUpToDate(message.lastIndex, message.lastTerm) || mutated(.ignoresLogOfCandidate)
         let isGranted =
             message.term == term && (role == .follower || role == .preCandidate) && isFree && isUpToDate
-            && (leader == nil || leader == sender || mutated(.votesTwice)) && (message.isTransfer || !hasPromised(now))
+            && (leader == nil || leader == sender || mutated(.votesTwice) || mutated(.stepDownErasesVote))
+            && (message.isTransfer || !hasPromised(now))
             && (!isRecovering || mutated(.recoveringVotes))
         if isGranted {
             if role == .preCandidate { follow(term, leader: nil, .timeout, now, &output) }

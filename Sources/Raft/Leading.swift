@@ -55,7 +55,7 @@ extension RaftCore {
         let peer = progress[place]
         // What is known to agree; nothing is when that was compacted.
         let known = log.term(at: peer.matchIndex).map { (peer.matchIndex, $0) } ?? (.zero, Term(0))
-        let commit = min(commitIndex, known.0)
+        let commit = mutated(.commitsBeyondMessage) ? commitIndex : min(commitIndex, known.0)
         send(
             .append(
                 .init(

@@ -55,16 +55,30 @@ extension RaftCore {
         var members = configuration.members
         if log.configurationIndex > commitIndex { members += log.configuration(at: commitIndex).members }
         let old = progress
+        let current = members
+        members += old.filter { $0.leavingSince != nil }.map(\.id)
         progress = []
         for node in members.sorted() where node != id && progress.last?.id != node {
-            progress.append(
-                old.first { $0.id == node }
-                    ?? {
-                        var peer = Progress(id: node, next: max(LogIndex(1), next))
-                        // Time to answer, before it counts as silent.
-                        peer.lastContact = now
-                        return peer
-                    }())
+            var peer = old.first { $0.id == node } ?? newcomer(node, from: next, now)
+            if current.contains(node) { peer.leavingSince = nil }
+            progress.append(peer)
+        }
+    }
+
+    private func newcomer(_ node: NodeID, from next: LogIndex, _ now: Instant) -> Progress {
+        var peer = Progress(id: node, next: max(LogIndex(1), next))
+        // Time to answer, before it counts as silent.
+        peer.lastContact = now
+        return peer
+    }
+
+    /// Those who left and know it, or do not answer, are not followed any more.
+    mutating func letGo(_ now: Instant) {
+        guard progress.contains(where: { $0.leavingSince != nil }) else { return }
+        let (index, timeout) = (log.configurationIndex, settings.electionTimeout.upperBound)
+        progress.removeAll { peer in
+            guard let since = peer.leavingSince else { return false }
+            return peer.toldCommit >= index || now.duration(since: since) > timeout
         }
     }
 
@@ -84,10 +98,9 @@ extension RaftCore {
             toldConfiguration = log.configurationIndex
             output.transitions.append(.configurationCommitted(log.configurationIndex))
             guard progress.contains(where: { !current.isMember($0.id) }) || !current.isVoter(id) else { return }
-            // With it those who left learn that they have.
-            beat(now, &output)
+            // Those who left are to learn that they have: else they would ask for votes for ever.
+            for place in progress.indices where !current.isMember(progress[place].id) { progress[place].leavingSince = now }
             sendAll(now, &output)
-            syncProgress(from: log.lastIndex, now)
             // A leader that is no voter any more leads only until that is committed (section 6).
             if !current.isVoter(id) && !mutated(.removedLeadsOn) { handOver(.removed, now, &output) }
         }

@@ -63,6 +63,9 @@ package struct Progress: Equatable, Sendable {
     /// Of a learner: the end of the log when its round of catching up began, and when that was (thesis section 4.2.1).
     var catchUp: (target: LogIndex, began: Instant)?
     package internal(set) var isCaughtUp = false
+    /// It is no member any more since then, and is still to be told.
+    var leavingSince: Instant?
+    package var isLeaving: Bool { leavingSince != nil }
     /// When its log last came closer to the leader's, or something was sent that should bring it closer.
     var movedAt: Instant?
     /// The commit index that it was last told.

@@ -38,6 +38,28 @@ package struct RaftCore: Sendable {
         case snapshotUnreadable(SnapshotMark)
     }
 
+    /// What is asked of a core most, without the rest of it: as it was when the last event was over.
+    package struct Glance: Equatable, Sendable {
+        package var role = Role.follower
+        package var term = Term(0)
+        package var base = LogIndex.zero
+        package var commitIndex = LogIndex.zero
+        package var durableIndex = LogIndex.zero
+        package var lastIndex = LogIndex.zero
+        package var lastTerm = Term(0)
+        /// When the next tick is wanted.
+        package var deadline: Instant
+
+        fileprivate init(_ core: borrowing RaftCore) {
+            (role, term, commitIndex, durableIndex) = (core.role, core.hardState.term, core.commitIndex, core.durableIndex)
+            (base, lastIndex, lastTerm) = (core.log.base, core.log.lastIndex, core.log.lastTerm)
+            deadline = core.nextDeadline
+        }
+
+        fileprivate init(deadline: Instant) { self.deadline = deadline }
+    }
+
+    package private(set) var glance: Glance
     package let id: NodeID
     package let settings: RaftSettings
     package internal(set) var hardState: HardState
@@ -127,6 +149,7 @@ package struct RaftCore: Sendable {
             base: snapshot?.index ?? .zero, term: snapshot?.term ?? Term(0), configuration: snapshot?.configuration ?? configuration)
         (commitIndex, durableIndex, toldCommit) = (log.base, log.base, log.base)
         generator = SeededGenerator(seed: seed)
+        glance = Glance(deadline: now)
         (electionDeadline, heartbeatDue, checkDue) = (now, now, now)
         // A lease that this server granted before it fell must have run out before it votes (thesis section 6.4.1).
         promised = settings.leaseReads ? now : nil
@@ -190,7 +213,9 @@ package struct RaftCore: Sendable {
             guard hasContact(now) else { return stepDown(.lostQuorum, now, &output) }
             if isDiskStalled(now) { return handOver(.diskStalled, now, &output) }
         }
-        if now >= heartbeatDue { beat(now, &output) }
+        guard now >= heartbeatDue else { return }
+        letGo(now)
+        beat(now, &output)
     }
 
     private mutating func receive(_ message: RaftMessage, from sender: NodeID, _ now: Instant, _ output: inout RaftOutput) {
@@ -250,5 +275,6 @@ package struct RaftCore: Sendable {
             output.commit = ready
         }
         log.trim(to: settings.keptBytes, notAfter: min(durableIndex, commitIndex))
+        glance = Glance(self)
     }
 }

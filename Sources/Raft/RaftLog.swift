@@ -44,6 +44,12 @@ package struct RaftLog: Equatable, Sendable {
         (changes.last { $0.index <= index } ?? changes[0]).configuration
     }
 
+    /// Whether a server votes in any configuration that may still be in force for others: the one that is committed, and those after it.
+    func hasVoter(_ node: NodeID, sinceCommit commit: LogIndex) -> Bool {
+        changes.contains { $0.index > commit && $0.configuration.isVoter(node) }
+            || configurationIndex > commit && configuration(at: commit).isVoter(node)
+    }
+
     /// Nil beyond the end, and before the base.
     package func term(at index: LogIndex) -> Term? {
         if index == base { return baseTerm }

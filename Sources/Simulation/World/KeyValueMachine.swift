@@ -27,7 +27,7 @@ struct KeyValueMachine: Equatable, Sendable {
         }
 
         init?(_ bytes: [UInt8]) {
-            guard bytes.count == 34, let kind = Kind(rawValue: bytes[32]) else { return nil }
+            guard bytes.count >= 34, let kind = Kind(rawValue: bytes[32]) else { return nil }
             func word(_ place: Int) -> UInt64 {
                 bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: place * 8, as: UInt64.self)) }
             }

@@ -10,6 +10,8 @@ struct RaftChecks {
         var term: Term
         /// Of kind and payload.
         var hash: UInt64
+        /// Of the leader that committed it.
+        var committedIn: Term
     }
 
     private struct Identity: Hashable {
@@ -51,26 +53,23 @@ struct RaftChecks {
 
     mutating func handled(_ server: SimulatedServer, _ output: RaftOutput, in world: World) {
         guard let running = server.running else { return }
-        if running.core.term < server.term { world.fail("R9", "\(server.id) went from term \(server.term) to \(running.core.term)") }
-        if running.core.commitIndex < server.commit {
-            world.fail("R9", "\(server.id) took its commit back from \(server.commit) to \(running.core.commitIndex)")
+        let now = running.core.glance
+        if now.term < server.term { world.fail("R9", "\(server.id) went from term \(server.term) to \(now.term)") }
+        if now.commitIndex < server.commit {
+            world.fail("R9", "\(server.id) took its commit back from \(server.commit) to \(now.commitIndex)")
         }
-        server.term = running.core.term
-        if running.core.commitIndex > running.core.log.lastIndex || running.core.log.base > running.core.commitIndex {
-            world.fail(
-                "R12", "\(server.id): base \(running.core.log.base), commit \(running.core.commitIndex), last \(running.core.log.lastIndex)"
-            )
+        server.term = now.term
+        if now.commitIndex > now.lastIndex || now.base > now.commitIndex {
+            world.fail("R12", "\(server.id): base \(now.base), commit \(now.commitIndex), last \(now.lastIndex)")
         }
-        if running.core.log.lastTerm > running.core.term {
-            world.fail("R9", "\(server.id) has an entry of term \(running.core.log.lastTerm) in term \(running.core.term)")
-        }
-        let wasLeader = changes[server.number].role == .leader || running.core.role == .leader
+        if now.lastTerm > now.term { world.fail("R9", "\(server.id) has an entry of term \(now.lastTerm) in term \(now.term)") }
+        let wasLeader = changes[server.number].role == .leader || now.role == .leader
         for write in output.writes { appended(write, server, running, in: world) }
-        elections(server, running, output, in: world)
-        limits(server, running, in: world)
-        if running.core.commitIndex > server.commit { commits(server, running, wasLeader, in: world) }
-        server.commit = running.core.commitIndex
-        server.configuration = running.core.configuration
+        if !output.transitions.isEmpty || now.role != changes[server.number].role { elections(server, running, output, in: world) }
+        if now.role == .leader { limits(server, running, output, in: world) }
+        if now.commitIndex > server.commit { commits(server, running, wasLeader, in: world) }
+        server.commit = now.commitIndex
+        for case .configuration in output.transitions { server.configuration = running.core.configuration }
     }
 
     /// R3, R13.
@@ -108,26 +107,29 @@ struct RaftChecks {
             if lastLeader != nil, lastLeader != server.number { world.coverage.saw(.leaderChanged) }
             lastLeader = server.number
             if server.isRecovering { world.fail("R10", "\(server.id) leads in term \(term), and may not trust its log") }
-            let end = committedIndex
-            guard end > running.core.log.base, let last = committed.last else { continue }
+            // A leader of an older term, which does not know yet that it is one, need not have what newer ones committed.
+            guard let place = committed.lastIndex(where: { $0.committedIn < term }) else { continue }
+            let (end, last) = (LogIndex(UInt64(place) + 1), committed[place])
+            guard end > running.core.log.base else { continue }
             if running.core.log.term(at: end) != last.term {
                 world.fail("R4", "\(server.id) leads in term \(term) without entry \(end) of term \(last.term), which is committed")
             }
         }
         let before = changes[server.number]
-        if running.core.role == .leader, before.role != .leader, before.role != .candidate, running.core.configuration.voters.count > 1 {
+        let now = running.core.glance
+        if now.role == .leader, before.role != .leader, before.role != .candidate, server.configuration.voters.count > 1 {
             world.fail("R14", "\(server.id) became leader from \(before.role)")
         }
-        changes[server.number] = (running.core.term, running.core.role)
+        changes[server.number] = (now.term, now.role)
     }
 
     /// R21.
-    private func limits(_ server: SimulatedServer, _ running: RunningCore, in world: World) {
-        guard running.core.role == .leader else { return }
+    private func limits(_ server: SimulatedServer, _ running: RunningCore, _ output: RaftOutput, in world: World) {
         for peer in running.core.progress where peer.inFlightCount > running.core.settings.inFlightMessages {
             world.fail("R21", "\(peer.inFlightCount) messages to \(peer.id) are not answered")
         }
-        if running.core.uncommittedBytes > running.core.settings.uncommittedBytes + 4_096 {
+        // What a leader finds in its log it must take; of proposals one may go beyond.
+        if !output.accepted.isEmpty, running.core.uncommittedBytes > running.core.settings.uncommittedBytes + 4_096 {
             world.fail("R21", "\(running.core.uncommittedBytes) bytes are not committed")
         }
     }
@@ -154,14 +156,14 @@ struct RaftChecks {
             let hash = entries[Identity(term: term.number, index: index.number)]?.hash ?? 0
             let place = Int(index.number) - 1
             if place < committed.count {
-                if committed[place] != Entry(term: term, hash: hash) {
+                if committed[place].term != term || committed[place].hash != hash {
                     world.fail(
                         "R6",
                         "\(server.id) commits entry \(index) of term \(term); one of term \(committed[place].term) was committed there")
                 }
             } else if place == committed.count {
                 if !isLeaders { world.fail("R6", "\(server.id) commits entry \(index) before any leader did") }
-                committed.append(Entry(term: term, hash: hash))
+                committed.append(Entry(term: term, hash: hash, committedIn: running.core.glance.term))
             }
             index = index.next
         }

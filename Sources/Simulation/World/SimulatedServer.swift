@@ -30,6 +30,8 @@ final class SimulatedServer {
     /// What the disk is at; nil while it is idle.
     var batch: [RaftOutput.Write]?
     var timer: Int64?
+    /// Falls in the middle of what it writes next.
+    var doom: SimulatedDisk.Death?
     /// By index: whose request it was.
     var proposals: [(index: LogIndex, term: Term, attempt: UInt64)] = []
     var reads: [(attempt: UInt64, index: LogIndex)] = []

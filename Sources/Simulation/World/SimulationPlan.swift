@@ -78,6 +78,8 @@ package struct SimulationPlan: Equatable, Sendable {
     /// Between two operations of a client, on average.
     package var thinkTime: Int64 = 500_000_000
     package var keys: Int = 4
+    /// Bytes that commands have beside what they say: larger ones are torn when power is lost.
+    package var padding: Int = 0
     /// Entries between two snapshots of a server.
     package var snapshotEvery: UInt64 = 50
     package var safety: Duration = .seconds(20)
@@ -101,12 +103,13 @@ package struct SimulationPlan: Equatable, Sendable {
         settings = RaftSettings()
         settings.leaseReads = Int.random(in: 0..<4, using: &generator) == 0
         settings.preVote = Int.random(in: 0..<5, using: &generator) > 0
-        settings.chunkBytes = 256
+        settings.chunkBytes = [32, 64, 256].randomElement(using: &generator) ?? 64
         settings.appendBytes = [256, 1024, 64 << 10].randomElement(using: &generator) ?? 1024
         settings.inFlightMessages = [1, 4, 64].randomElement(using: &generator) ?? 64
         settings.keptBytes = [0, 512, 1 << 20].randomElement(using: &generator) ?? 1 << 20
         settings.tailEntries = [0, 10, 1000].randomElement(using: &generator) ?? 10
         settings.uncommittedBytes = [400, 1 << 20].randomElement(using: &generator) ?? 1 << 20
+        padding = [0, 0, 700].randomElement(using: &generator) ?? 0
         latency = .random(in: 50_000...5_000_000, using: &generator)
         diskNanoseconds = .random(in: 50_000...5_000_000, using: &generator)
         if faults.contains(.loss) { lossPerMillion = .random(in: 1_000...300_000, using: &generator) }

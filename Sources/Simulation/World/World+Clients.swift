@@ -60,6 +60,10 @@ extension World {
         ask(number)
     }
 
+    private func padded(_ command: KeyValueMachine.Command) -> [UInt8] {
+        command.payload + [UInt8](repeating: UInt8(truncatingIfNeeded: command.value), count: plan.padding)
+    }
+
     private func pick(_ number: Int) -> Int {
         if let hint = clients[number].hint, Int.random(in: 0..<4, using: &generator) > 0 { return hint }
         return .random(in: 0..<servers.count, using: &generator)
@@ -73,8 +77,8 @@ extension World {
         switch working.request {
         case .open:
             let command = KeyValueMachine.Command(session: 0, sequence: 0, kind: .open, key: 0, value: UInt64(number))
-            handle(.propose(id: working.attempt, [command.payload]), at: server)
-        case .command(let command): handle(.propose(id: working.attempt, [command.payload]), at: server)
+            handle(.propose(id: working.attempt, [padded(command)]), at: server)
+        case .command(let command): handle(.propose(id: working.attempt, [padded(command)]), at: server)
         case .readRegister, .readList:
             if server.running?.core.role == .follower { coverage.saw(.followerRead) }
             let isLeader = server.running?.core.role == .leader

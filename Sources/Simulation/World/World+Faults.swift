@@ -99,6 +99,11 @@ extension World {
         // Now and then all of them.
         let victims = Int.random(in: 0..<12, using: &generator) == 0 ? servers : [victim()]
         for server in victims where server.isUp {
+            // Most of its time a server writes nothing: half of them fall when they do.
+            if Bool.random(using: &generator) {
+                server.doom = death
+                continue
+            }
             crash(server, death)
             let long = Int.random(in: 0..<4, using: &generator) == 0
             schedule(.restart(server.number, boot: server.boot), after: exponential(long ? 8_000_000_000 : 500_000_000))
@@ -128,10 +133,10 @@ extension World {
 
     private func flip() {
         let server = victim()
-        guard mayDamage(server) else { return }
+        guard server.isUp, mayDamage(server) else { return }
         // What idle moments write down: without it the end of a log that is damaged cannot be told from one that was never acknowledged.
         try? server.storage?.log.mark()
-        if server.isUp { crash(server, .kill) }
+        crash(server, .kill)
         let logs = { (path: String) in path.hasPrefix(SimulatedServer.folder + "/log/") && path.hasSuffix(".log") }
         if server.disk.flipRandomBit(where: logs, using: &generator) != nil {
             coverage.saw(.damaged)

@@ -66,7 +66,7 @@ extension World {
         coverage.saw(death == .kill ? .killed : .powerLost)
         // In the middle of what it was writing.
         if let batch = server.batch, let writer = server.writer {
-            server.disk.setFuse(after: .random(in: 0..<24, using: &generator))
+            server.disk.setFuse(after: .random(in: 0..<(Bool.random(using: &generator) ? 3 : 24), using: &generator))
             _ = try? write(batch, server, writer)
             server.disk.setFuse(after: nil)
             // Which of it is there nobody knows; what it was to take away is not.
@@ -83,7 +83,7 @@ extension World {
         if server.running?.core.configuration.isJoint == true { coverage.saw(.jointInterrupted) }
         (server.running, server.storage, server.writer, server.batch, server.timer) = (nil, nil, nil, nil, nil)
         (server.pendingWrites, server.proposals, server.reads, server.inbox) = ([], [], [], [])
-        server.trustTicket = nil
+        (server.trustTicket, server.doom) = (nil, nil)
         // A process that ends closes its connections; a machine that loses power does not.
         guard death == .kill else { return }
         for other in servers where other !== server && other.isUp && !other.isPaused && network.isOpen(server.number, other.number) {
@@ -117,7 +117,7 @@ extension World {
         checks.handled(server, own, in: self)
         perform(own, since: commit, server)
         swap(&own, &output)
-        guard server.isUp, let deadline = server.running?.core.nextDeadline else { return }
+        guard server.isUp, let deadline = server.running?.core.glance.deadline else { return }
         let due = server.world(deadline)
         if server.timer.map({ $0 > due }) ?? true {
             server.timer = due
@@ -128,8 +128,9 @@ extension World {
     private func note(_ server: SimulatedServer) {
         guard let running = server.running else { return }
         traceHash.combine(UInt64(bitPattern: now) ^ UInt64(server.number) << 56)
-        traceHash.combine(running.core.term.number << 32 ^ running.core.commitIndex.number)
-        traceHash.combine(running.core.log.lastIndex.number << 32 ^ running.core.durableIndex.number)
+        let glance = running.core.glance
+        traceHash.combine(glance.term.number << 32 ^ glance.commitIndex.number)
+        traceHash.combine(glance.lastIndex.number << 32 ^ glance.durableIndex.number)
     }
 
     private func perform(_ output: RaftOutput, since commit: LogIndex, _ server: SimulatedServer) {
@@ -171,6 +172,10 @@ extension World {
 
     func finishBatch(_ server: SimulatedServer) {
         guard let batch = server.batch, let writer = server.writer else { return }
+        if let death = server.doom, areFaultsOn {
+            crash(server, death)
+            return schedule(.restart(server.number, boot: server.boot), after: exponential(500_000_000))
+        }
         server.batch = nil
         var received: (mark: SnapshotMark, isWhole: Bool)?
         do throws(StorageError) { received = try write(batch, server, writer) } catch {

@@ -18,14 +18,14 @@ package protocol WireRecord: FieldValue, Equatable, Sendable {
     /// What the fields are before any is read.
     init()
     mutating func visit(_ coder: inout some FieldCoder) throws(WireError)
-    /// Reads the bytes when they are laid out just as this program writes them; false, and nothing read, when they are not: then they are
-    /// visited. For the few records that must be fast.
-    mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool
+    /// Reads bytes that are laid out just as this program writes them; nil when they are not: then they are visited. For the few records that
+    /// must be fast.
+    static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self?
 }
 
 extension WireRecord {
     package static var fieldType: TLVType { .message }
-    @inline(__always) package mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool { false }
+    @inline(__always) package static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self? { nil }
 
     package var fieldBytes: Int {
         var (copy, sizer) = (self, FieldSizer())
@@ -41,12 +41,17 @@ extension WireRecord {
     }
 
     package init(_ source: FieldSource) throws(WireError) {
+        if let record = Self.inOrder(source.bytes) {
+            self = record
+            return
+        }
         self.init()
         try FieldReader.read(&self, from: source)
     }
 
     /// Reads one that is all of some bytes.
     package static func decode(_ bytes: ByteBuffer) throws(WireError) -> Self {
+        if let record = bytes.withUnsafeReadableBytes({ inOrder($0) }) { return record }
         var (record, failure) = (Self(), nil as WireError?)
         bytes.withUnsafeReadableBytes { raw in
             do throws(WireError) { try FieldReader.read(&record, from: FieldSource(bytes: raw, tag: 0, offset: 0, depth: 0)) } catch {

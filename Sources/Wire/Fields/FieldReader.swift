@@ -25,7 +25,6 @@ struct FieldReader: FieldCoder {
 
     /// Reads all fields into a record.
     static func read(_ record: inout some WireRecord, from source: FieldSource) throws(WireError) {
-        if record.readInOrder(source.bytes) { return }
         var reader = try FieldReader(source)
         try record.visit(&reader)
         while !reader.isAtEnd {

@@ -69,8 +69,7 @@ struct FieldsInOrder {
             guard offset + TLV.itemHead <= list.count else { return nil }
             let length = Int(list.integer(at: offset, as: UInt32.self))
             offset += TLV.itemHead
-            var record = R()
-            guard length <= list.count - offset, record.readInOrder(UnsafeRawBufferPointer(start: base + offset, count: length)) else {
+            guard length <= list.count - offset, let record = R.inOrder(UnsafeRawBufferPointer(start: base + offset, count: length)) else {
                 return nil
             }
             records.append(record)

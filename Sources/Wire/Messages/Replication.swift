@@ -43,18 +43,17 @@ package struct AppendEntries: WireCall {
         return entries.reduce(fixed + TLV.head + TLV.listHead) { $0 + TLV.itemHead + $1.fieldBytes }
     }
 
-    package mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    package static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self? {
         var fields = FieldsInOrder(bytes)
         guard fields.take(1, .u32, 4), let group = fields.half(), fields.take(2, .u64, 8), let term = fields.word(),
             let name = fields.value(3, .string), let leader = try? NodeID(utf8: name), fields.take(4, .u64, 8),
             let previousIndex = fields.word(), fields.take(5, .u64, 8), let previousTerm = fields.word(), fields.take(6, .u64, 8),
             let commitIndex = fields.word(), let entries: [LogEntry] = fields.list(7), fields.take(8, .u64, 8), let round = fields.word(),
             fields.isAtEnd
-        else { return false }
-        self = AppendEntries(
+        else { return nil }
+        return AppendEntries(
             group: group, term: Term(term), leader: leader, previousIndex: LogIndex(previousIndex), previousTerm: Term(previousTerm),
             commitIndex: LogIndex(commitIndex), entries: entries, round: round)
-        return true
     }
 
     package mutating func visit(_ coder: inout some FieldCoder) throws(WireError) {
@@ -143,13 +142,12 @@ extension LogEntry: WireRecord {
         return Self.payloadOffset + count
     }
 
-    package mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    package static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self? {
         var fields = FieldsInOrder(bytes)
         guard fields.take(1, .u64, 8), let index = fields.word(), fields.take(2, .u64, 8), let term = fields.word(),
             fields.take(3, .u8, 1), let kind = fields.byte().flatMap({ Kind(rawValue: $0) }), let payload = fields.rest(4, .bytes)
-        else { return false }
-        self = LogEntry(index: LogIndex(index), term: Term(term), kind: kind, payload: [UInt8](payload))
-        return true
+        else { return nil }
+        return LogEntry(index: LogIndex(index), term: Term(term), kind: kind, payload: [UInt8](payload))
     }
 
     package mutating func visit(_ coder: inout some FieldCoder) throws(WireError) {

@@ -22,7 +22,7 @@ struct Section6Tests {
         #expect(bench.core.log.lastIndex == LogIndex(3))
         bench.answer(from: 2, 3)
         #expect(bench.core.commitIndex == LogIndex(3))
-        #expect(bench.core.progress.map(\.id) == nodes(2))
+        #expect(bench.core.progress.filter { !$0.isLeaving }.map(\.id) == nodes(2))
         #expect(bench.output.transitions.contains(.configurationCommitted(LogIndex(3))))
     }
 
@@ -139,6 +139,26 @@ struct Section6Tests {
         #expect(core?.commitIndex == core?.log.lastIndex)
     }
 
+    /// After a restart it knows of no commitment: then the configuration that it began with, in which it was nothing, says nothing.
+    @Test func `nor does a restart keep it from that`() {
+        var cluster = ScriptedCluster.led(by: 1, spare: nodes(2))
+        cluster.change(voters: nodes(1, 2), at: 0)
+        cluster.run(3_000)
+        cluster.transfer(to: node(2), at: 0)
+        cluster.run(1_000)
+        #expect(cluster.leaders() == [2])
+        cluster.change(voters: nodes(1), at: 1)
+        cluster.deliver(MessageFilter(kind: .append))
+        cluster.deliver(MessageFilter(kind: .appendReply))
+        #expect(cluster.core(2)?.configuration == Configuration(voters: nodes(1)))
+        _ = cluster.drop()
+        cluster.crash(1)
+        cluster.restart(1)
+        cluster.run(10_000)
+        #expect(cluster.leaders() == [1])
+        #expect(cluster.core(1)?.configuration == Configuration(voters: nodes(1)))
+    }
+
     // MARK: What is refused
 
     @Test func `changes that cannot be are refused for certain`() {
@@ -165,7 +185,7 @@ struct Section6Tests {
         bench.handle(.change(id: 2, voters: nodes(1...3), learners: [], basedOn: nil))
         #expect(bench.core.configuration == Configuration(voters: nodes(1...3)))
         bench.answer(from: 2, 3)
-        #expect(bench.core.progress.map(\.id) == nodes(2, 3))
+        #expect(bench.core.progress.filter { !$0.isLeaving }.map(\.id) == nodes(2, 3))
     }
 
     /// What a caller saw stays what it is when the log is compacted.
@@ -219,11 +239,11 @@ struct Section6Tests {
         bench.lead()
         bench.handle(.change(id: 1, voters: nodes(1...3), learners: nodes(4), basedOn: nil))
         #expect(bench.core.configuration == Configuration(voters: nodes(1...3), learners: nodes(4)))
-        #expect(bench.core.progress.map(\.id) == nodes(2, 3, 4))
+        #expect(bench.core.progress.filter { !$0.isLeaving }.map(\.id) == nodes(2, 3, 4))
         bench.answer(from: 2, 2)
         bench.handle(.change(id: 2, voters: nodes(1...3), learners: [], basedOn: nil))
         bench.answer(from: 2, 3)
-        #expect(bench.core.progress.map(\.id) == nodes(2, 3))
+        #expect(bench.core.progress.filter { !$0.isLeaving }.map(\.id) == nodes(2, 3))
         #expect(bench.core.commitIndex == LogIndex(3))
     }
 
@@ -264,6 +284,18 @@ struct Section6Tests {
         #expect(bench.output.messages.contains { if case .timeoutNow = $0.message { true } else { false } })
         bench.tick(after: 60_000)
         #expect(bench.core.role == .follower)
+    }
+
+    /// Else it asks for votes for ever, though nobody gives it one.
+    @Test func `a server that is there when it is removed comes to know it`() {
+        for removed in [3, 4] {
+            var cluster = ScriptedCluster.led(by: 4)
+            cluster.change(voters: nodes(1...4).filter { $0 != node(removed) }, at: 0)
+            cluster.stabilize()
+            cluster.run(5_000)
+            #expect(cluster.core(removed)?.commitIndex == LogIndex(3), "n\(removed)")
+            #expect(cluster.core(removed)?.role == .follower, "n\(removed)")
+        }
     }
 
     @Test func `a removed server that does not know disturbs nobody`() {

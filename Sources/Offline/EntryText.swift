@@ -1,0 +1,109 @@
+import Primitives
+import Raft
+import Wire
+
+/// What can be said of a log entry without the state machine that it is for.
+struct EntryText {
+    /// Numbers on disk and their names, as DataOnDisk lists them.
+    private static let names: [(UInt16, String)] = [
+        (0x0010, "submit"), (0x0011, "settle"), (0x0012, "start"), (0x0020, "stage"), (0x0021, "activate"), (0x0030, "digest"),
+    ]
+
+    private static let batchKind: UInt16 = 1
+
+    private struct Command {
+        var kind: UInt16
+        var namespace: String
+        var bytes: Int
+
+        var name: String { EntryText.names.first { $0.0 == kind }?.1 ?? "0x" + hexadecimal(UInt64(kind), digits: 4) }
+    }
+
+    /// The entry as one object; `text` is what people read of it.
+    static func value(_ entry: LogEntry) -> Value {
+        var fields = Fields([
+            .init("index", Value(entry.index.number)), .init("term", Value(entry.term.number)),
+            .init("kind", .string(name(of: entry.kind))), .init("bytes", Value(entry.payload.count)),
+        ])
+        switch entry.kind {
+        case .leaderStart: fields["text"] = "a leader begins its term"
+        case .configuration: describe(Configuration(payload: entry.payload), &fields)
+        case .commands:
+            do throws(WireError) { try describe(entry.payload, &fields) } catch {
+                fields["problem"] = .string(error.description)
+                fields["text"] = .string("cannot be read: \(error.description)")
+            }
+        }
+        return .map(fields)
+    }
+
+    private static func name(of kind: LogEntry.Kind) -> String {
+        switch kind {
+        case .commands: "commands"
+        case .leaderStart: "leader-start"
+        case .configuration: "configuration"
+        }
+    }
+
+    // MARK: Configurations
+
+    private static func describe(_ configuration: Configuration?, _ fields: inout Fields) {
+        guard let configuration else {
+            fields["problem"] = "no configuration that this program can read"
+            fields["text"] = "no configuration that this program can read"
+            return
+        }
+        fields["configuration"] = value(configuration)
+        fields["text"] = .string(configuration.description)
+    }
+
+    static func value(_ configuration: Configuration) -> Value {
+        func names(_ nodes: [NodeID]) -> Value { .list(nodes.map { .string($0.text) }) }
+        return .object([
+            "voters": names(configuration.voters), "outgoing": names(configuration.outgoing), "learners": names(configuration.learners),
+            "target": names(configuration.target),
+        ])
+    }
+
+    // MARK: Commands
+
+    private static func describe(_ payload: [UInt8], _ fields: inout Fields) throws(WireError) {
+        let (envelope, rest) = try LogEnvelope.decode(payload[...])
+        fields["time"] = .string(envelope.time.rfc3339)
+        fields["featureLevel"] = Value(Int(envelope.featureLevel))
+        guard envelope.kind == batchKind else { throw .unknownCommand(kind: envelope.kind) }
+        let commands = try commands(rest)
+        fields["commands"] = .list(
+            commands.map { ["kind": .string($0.name), "namespace": .string($0.namespace), "bytes": Value($0.bytes)] })
+        fields["text"] = .string(envelope.time.rfc3339 + " " + text(of: commands))
+    }
+
+    private static func commands(_ bytes: ArraySlice<UInt8>) throws(WireError) -> [Command] {
+        var reader = TLVReader(bytes, repeating: 1 << 1)
+        var commands: [Command] = []
+        while let field = try reader.next() {
+            guard field.tag == 1 else { throw field.unknown }
+            var parts = try field.message()
+            var command = Command(kind: 0, namespace: "", bytes: field.value.count)
+            while let part = try parts.next() {
+                switch part.tag {
+                case 1: command.namespace = try part.string()
+                case 2: command.kind = try part.u16()
+                default: continue
+                }
+            }
+            commands.append(command)
+        }
+        return commands
+    }
+
+    /// `submit default, 3 settle default`: those of a kind and namespace together, in the order in which they first come.
+    private static func text(of commands: [Command]) -> String {
+        var groups: [(text: String, count: Int)] = []
+        for command in commands {
+            let text = command.namespace.isEmpty ? command.name : "\(command.name) \(command.namespace)"
+            if let place = groups.firstIndex(where: { $0.text == text }) { groups[place].count += 1 } else { groups.append((text, 1)) }
+        }
+        return groups.isEmpty ? "no command" : groups.map { $0.count == 1 ? $0.text : "\($0.count) \($0.text)" }.joined(separator: ", ")
+    }
+}
