@@ -39,6 +39,7 @@ extension RaftCore {
         incoming = nil
         guard settings.preVote, reason != .transfer else { return elect(reason, now, &output) }
         role = .preCandidate
+        if mutated(.stepDownErasesVote) { hardState.vote = nil }
         loseLeader(&output)
         grants = [id]
         resetElectionTimer(now)

@@ -240,7 +240,7 @@ extension RaftCore {
 
     private mutating func rejected(_ place: Int, _ previous: LogIndex, _ conflictIndex: LogIndex, _ conflictTerm: Term?) {
         // What is known to agree cannot be refused: an old answer (CCF #5991).
-        guard previous > progress[place].matchIndex || mutated(.believesStaleRejections) else { return }
+        guard previous > progress[place].matchIndex else { return }
         switch progress[place].state {
         case .probe: guard previous.next == progress[place].nextIndex else { return }
         case .replicate: progress[place].becomeProbe()
@@ -251,11 +251,7 @@ extension RaftCore {
             let last = log.lastIndex(upTo: conflictTerm)
             if log.term(at: last) == conflictTerm { next = last.next }
         }
-        let least = mutated(.believesStaleRejections) ? LogIndex(1) : progress[place].matchIndex.next
-        if mutated(.believesStaleRejections) {
-            progress[place].matchIndex = min(progress[place].matchIndex, LogIndex(previous.number - min(1, previous.number)))
-        }
-        progress[place].nextIndex = max(least, min(next, previous))
+        progress[place].nextIndex = max(progress[place].matchIndex.next, min(next, previous))
         progress[place].state = .probe(isWaiting: false)
     }
 

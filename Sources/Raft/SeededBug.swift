@@ -1,7 +1,7 @@
 /// Bugs that others shipped, each of which can be chosen in a build with the trait `Mutations`, so that it can be shown that the simulator would find it
 /// (design 6, S6). Any other build has none of them.
 package enum SeededBug: String, CaseIterable, Sendable {
-    /// The vote is forgotten when a candidate steps down: two votes in one term (redpanda #14, canonical/raft #196).
+    /// The vote is forgotten when a server asks for pre-votes, or steps down: two votes in one term (redpanda #14, canonical/raft #196).
     case stepDownErasesVote
     case votesTwice
     case votesBeforePersisting
@@ -23,8 +23,6 @@ package enum SeededBug: String, CaseIterable, Sendable {
     /// CCF #6001.
     case acknowledgesWholeLog
     case commitsBeyondMessage
-    /// CCF #5991.
-    case believesStaleRejections
     /// Openraft 9540c904.
     case truncatesWhatMatches
     case skipsConsistencyCheck
