@@ -18,6 +18,8 @@ package struct Progress: Equatable, Sendable {
         package var sent: UInt32
         /// When something last went forward.
         package var movedAt: Instant
+        /// When it last went back to chunks that were sent before.
+        var rewoundAt: Instant?
     }
 
     package struct Recovery: Equatable, Sendable {

@@ -68,10 +68,18 @@ extension RaftCore {
             }
             return matched(place, message.index, now, &output)
         }
-        if message.nextChunk != transfer.acknowledged { transfer.movedAt = now }
-        // Further than was sent: it has them from before. Less than it had: it lost them. All of them: the last is asked about until it is installed.
+        // All of them have come: the last one is asked about until it is installed.
         let next = min(message.nextChunk, transfer.mark.chunks(of: settings.chunkBytes) - 1)
-        transfer.sent = next == 0 || next < transfer.acknowledged ? next : max(transfer.sent, next)
+        if next < transfer.acknowledged {
+            // Fewer than it had: it lost them, or the answer is an old one. To believe each would be to send more for every answer that comes, and so without end.
+            if let rewound = transfer.rewoundAt, now.duration(since: rewound) <= settings.heartbeat * 2 { return }
+            transfer.rewoundAt = now
+            transfer.sent = next
+        } else {
+            // Further than was sent: it has them from before. The first one is not taken before it is known where to go on.
+            transfer.sent = next == 0 ? 0 : max(transfer.sent, next)
+        }
+        if next != transfer.acknowledged { transfer.movedAt = now }
         transfer.acknowledged = next
         progress[place].state = .snapshot(transfer)
         sendChunks(place, now, &output)

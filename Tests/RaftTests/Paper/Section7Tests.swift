@@ -103,12 +103,33 @@ struct Section7Tests {
         #expect(chunks(to: 2, bench) == [0])
     }
 
-    @Test func `a receiver that lost chunks gets them again`() {
+    @Test func `a receiver that lost chunks gets them again, once and not for every answer`() {
         var bench = sending(chunks: 20)
         want(&bench, 6)
         _ = bench.take()
-        want(&bench, 2)
+        bench.pass(101)
+        for _ in 0..<4 { want(&bench, 2) }
         #expect(chunks(to: 2, bench) == [2, 3, 4, 5])
+    }
+
+    /// It fell, and answers at once, with less, to what is sent again.
+    @Test func `nor is it left waiting because it answers quickly`() {
+        var bench = sending(chunks: 20)
+        want(&bench, 6)
+        _ = bench.take()
+        var sent: [UInt32] = []
+        for _ in 0..<60 {
+            bench.tick(after: 50)
+            bench.answer(from: 3, 25)
+            bench.answer(from: 2, 0)
+            let new = chunks(to: 2, bench)
+            sent += new
+            _ = bench.take()
+            bench.pass(1)
+            for _ in new { want(&bench, 2) }
+        }
+        sent += chunks(to: 2, bench)
+        #expect(sent.contains(2), "\(sent)")
     }
 
     @Test func `what is not answered for an election timeout is sent again, the last chunk too`() {
