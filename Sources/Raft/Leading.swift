@@ -115,7 +115,7 @@ extension RaftCore {
         }
     }
 
-    private mutating func waitForProbe(_ place: Int) {
+    mutating func waitForProbe(_ place: Int) {
         progress[place].state = .probe(isWaiting: true)
         progress[place].probeRound = round
     }

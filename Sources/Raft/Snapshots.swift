@@ -90,8 +90,7 @@ extension RaftCore {
             guard case .snapshot(let transfer) = progress[place].state, transfer.mark == mark else { continue }
             // Again with the next heartbeat, and with the newest there is then.
             progress[place].becomeProbe()
-            progress[place].state = .probe(isWaiting: true)
-            progress[place].probeRound = round
+            waitForProbe(place)
         }
     }
 
@@ -128,10 +127,15 @@ extension RaftCore {
     private mutating func answer(
         _ message: RaftMessage.SnapshotChunk, next: UInt32, isInstalled: Bool, after ticket: UInt64, _ output: inout RaftOutput
     ) {
+        answer(message.snapshot, next: next, isInstalled: isInstalled, round: message.round, after: ticket, &output)
+    }
+
+    private mutating func answer(
+        _ mark: SnapshotMark, next: UInt32, isInstalled: Bool, round: UInt64 = 0, after ticket: UInt64, _ output: inout RaftOutput
+    ) {
         guard let leader else { return }
         send(
-            .installSnapshotReply(
-                .init(term: term, index: message.snapshot.index, nextChunk: next, isInstalled: isInstalled, round: message.round)),
+            .installSnapshotReply(.init(term: term, index: mark.index, nextChunk: next, isInstalled: isInstalled, round: round)),
             to: leader, after: max(ticket, hardTicket), &output)
     }
 
@@ -139,27 +143,16 @@ extension RaftCore {
         guard incoming?.mark == mark else { return }
         incoming?.next = chunk
         if chunk > 0 { output.transitions.append(.snapshotResumed(mark.index, chunk: chunk)) }
-        guard let leader else { return }
-        send(
-            .installSnapshotReply(.init(term: term, index: mark.index, nextChunk: chunk, isInstalled: false, round: 0)), to: leader,
-            after: hardTicket, &output)
+        answer(mark, next: chunk, isInstalled: false, after: hardTicket, &output)
     }
 
     mutating func snapshotReceived(_ mark: SnapshotMark, _ isWhole: Bool, _ output: inout RaftOutput) {
         guard incoming?.mark == mark else { return }
         incoming = nil
-        guard isWhole else {
-            guard let leader else { return }
-            return send(
-                .installSnapshotReply(.init(term: term, index: mark.index, nextChunk: 0, isInstalled: false, round: 0)), to: leader,
-                after: hardTicket, &output)
-        }
+        guard isWhole else { return answer(mark, next: 0, isInstalled: false, after: hardTicket, &output) }
         guard mark.index > commitIndex || mutated(.installsStaleSnapshots) else { return }
         install(mark, &output)
-        guard let leader else { return }
-        send(
-            .installSnapshotReply(.init(term: term, index: mark.index, nextChunk: 0, isInstalled: true, round: 0)), to: leader,
-            after: max(hardTicket, installing?.ticket ?? ticket(for: mark.index) ?? 0), &output)
+        answer(mark, next: 0, isInstalled: true, after: installing?.ticket ?? ticket(for: mark.index) ?? 0, &output)
     }
 
     /// A log that has the snapshot's last entry keeps what follows (section 7) and takes what comes before as committed; any other one is replaced.

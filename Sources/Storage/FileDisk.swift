@@ -71,6 +71,26 @@ package struct FileDisk: Disk {
     }
 
     private func failure(_ operation: String, _ path: String) -> StorageError { Self.failure(operation, path) }
+
+    /// As many of `count` bytes as the file has from `offset` on.
+    static func read(_ descriptor: Int32, _ path: String, at offset: Int, count: Int) throws(StorageError) -> [UInt8] {
+        var failed: StorageError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            filled = 0
+            while filled < count {
+                let got = pread(descriptor, buffer.baseAddress.map { $0 + filled }, count - filled, offset + filled)
+                if got == 0 { return }
+                if got < 0 {
+                    if errno == EINTR { continue }
+                    failed = failure("read", path)
+                    return
+                }
+                filled += got
+            }
+        }
+        if let failed { throw failed }
+        return bytes
+    }
 }
 
 private final class File: DiskFile {
@@ -89,22 +109,7 @@ private final class File: DiskFile {
     }
 
     func read(at offset: Int, count: Int) throws(StorageError) -> [UInt8] {
-        var failed: StorageError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            filled = 0
-            while filled < count {
-                let got = pread(descriptor, buffer.baseAddress.map { $0 + filled }, count - filled, offset + filled)
-                if got == 0 { return }
-                if got < 0 {
-                    if errno == EINTR { continue }
-                    failed = FileDisk.failure("read", path)
-                    return
-                }
-                filled += got
-            }
-        }
-        if let failed { throw failed }
-        return bytes
+        try FileDisk.read(descriptor, path, at: offset, count: count)
     }
 
     func write(_ bytes: [UInt8], at offset: Int) throws(StorageError) {

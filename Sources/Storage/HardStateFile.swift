@@ -11,8 +11,8 @@ package final class HardStateFile {
         case intact(HardState)
         /// Nothing was ever written.
         case fresh
-        /// A term and vote that were given are not known any more: the node must not vote until it has learned from a quorum a term above
-        /// all that it may have voted in, and persisted it.
+        /// A term and vote that were given are not known any more: the node must not vote until a leader says that nothing can come of
+        /// the lost vote (Decisions/LostVotes).
         case lost(reason: String)
     }
 

@@ -284,22 +284,7 @@ private final class ReadOnlyFile: DiskFile {
         guard (0...ReadOnlyDisk.limit).contains(count) else {
             throw .damaged(path: path, offset: 0, reason: "\(count) bytes, which is more than any file here has")
         }
-        var failure: Int32?
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            filled = 0
-            while filled < count {
-                let got = pread(descriptor, buffer.baseAddress.map { $0 + filled }, count - filled, offset + filled)
-                if got == 0 { return }
-                if got < 0 {
-                    if errno == EINTR { continue }
-                    failure = errno
-                    return
-                }
-                filled += got
-            }
-        }
-        if let failure { throw .io(operation: "read", path: path, errno: failure) }
-        return bytes
+        return try FileDisk.read(descriptor, path, at: offset, count: count)
     }
 
     func write(_ bytes: [UInt8], at offset: Int) throws(StorageError) { throw .io(operation: "write", path: path, errno: EROFS) }
