@@ -4,6 +4,8 @@
 
 __thread uint32_t distric_thread_number __attribute__((tls_model("initial-exec")));
 
+__thread distric_second_text distric_thread_second __attribute__((tls_model("initial-exec")));
+
 static atomic_uint given;
 
 uint32_t distric_thread_assign(void) {

@@ -40,8 +40,10 @@ package struct LogChannel: Sendable {
     private let ring: LogRing?
     /// The label's in the ring.
     private let number: UInt32
-    /// What stands between the level and the message, the same in each line.
-    private let middle: [UInt8]
+    /// What stands between time and message, by level: the same in each line.
+    private let middles: [[UInt8]]
+    /// The machine's own, which is asked without looking up whose it is; else `clock`.
+    private let hasSystemClock: Bool
 
     /// - Parameter ring: the same as the sink's, if that has one.
     package init(label: String, level: LogLevels.Cell, sink: LogSink, clock: any NodeClock, ring: LogRing?) {
@@ -51,12 +53,17 @@ package struct LogChannel: Sendable {
         self.clock = clock
         self.ring = ring
         number = ring?.number(of: label) ?? 0
-        middle = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.stackBytes) { memory in
-            var line = LineBuffer(memory)
-            line.raw("\",\"label\":")
-            line.write(label)
-            line.raw(",\"message\":")
-            return Array(line.bytes)
+        hasSystemClock = clock is SystemClock
+        middles = Logger.Level.allCases.map { level in
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.stackBytes) { memory in
+                var line = LineBuffer(memory)
+                line.raw(",\"level\":")
+                line.write(level.rawValue)
+                line.raw(",\"label\":")
+                line.write(label)
+                line.raw(",\"message\":")
+                return Array(line.bytes)
+            }
         }
     }
 
@@ -85,10 +92,9 @@ package struct LogChannel: Sendable {
         }
     }
 
+    @inline(__always)
     private static func write(_ field: Field, _ line: inout LineBuffer) {
-        line.raw(UInt8(ascii: ","))
-        line.write(field.key)
-        line.raw(UInt8(ascii: ":"))
+        line.member(field.key)
         write(field.content, &line)
     }
 
@@ -130,22 +136,21 @@ package struct LogChannel: Sendable {
     private func begin(_ level: Logger.Level, _ memory: UnsafeMutableBufferPointer<UInt8>) -> LineBuffer {
         var line = LineBuffer(memory)
         line.raw("{\"time\":")
-        line.write(clock.wall)
-        line.raw(",\"level\":\"")
-        line.raw(Self.name(level))
-        line.raw(middle)
+        line.write(hasSystemClock ? SystemClock().wall : clock.wall)
+        line.raw(middles[Self.place(level)])
         return line
     }
 
-    private static func name(_ level: Logger.Level) -> StaticString {
+    /// Of a level in the list of all.
+    private static func place(_ level: Logger.Level) -> Int {
         switch level {
-        case .trace: "trace"
-        case .debug: "debug"
-        case .info: "info"
-        case .notice: "notice"
-        case .warning: "warning"
-        case .error: "error"
-        case .critical: "critical"
+        case .trace: 0
+        case .debug: 1
+        case .info: 2
+        case .notice: 3
+        case .warning: 4
+        case .error: 5
+        case .critical: 6
         }
     }
 

@@ -30,6 +30,10 @@ package final class LogFile {
     private let rotation: Rotation
     private let clock: any NodeClock
     private var size = 0
+    /// To whose end can be written without the lock of a common position.
+    private var isRegular = false
+    /// When it is looked next whether the file is old: not at every line.
+    private var lookAt = Instant(nanoseconds: 0)
     /// When its age is that from which it is put aside, in milliseconds since 1970.
     private var due = UInt64.max
 
@@ -59,6 +63,7 @@ package final class LogFile {
         var facts = stat()
         fstat(opened, &facts)
         (descriptor, size) = (opened, Int(facts.st_size))
+        isRegular = facts.st_mode & S_IFMT == S_IFREG
         // A file that was there goes on by its own age.
         let began = size == 0 ? clock.wall : ClusterTime(milliseconds: UInt64(max(0, facts.st_ctim.tv_sec)) * 1000)
         due = began.advanced(by: rotation.age).milliseconds
@@ -71,7 +76,9 @@ package final class LogFile {
         var rest = bytes[...]
         while !rest.isEmpty {
             let part = UnsafeRawBufferPointer(rebasing: rest)
-            let count = Glibc.write(descriptor, part.baseAddress, part.count)
+            // A file that is appended to takes it at its end, whatever the place (pwrite(2), BUGS).
+            let count =
+                isRegular ? pwrite(descriptor, part.baseAddress, part.count, 0) : Glibc.write(descriptor, part.baseAddress, part.count)
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 if path != nil, rest.count < bytes.count { ftruncate(descriptor, off_t(size)) }
@@ -83,9 +90,19 @@ package final class LogFile {
         return (true, isMoved)
     }
 
+    private var isOld: Bool {
+        let now = clock.coarseNow
+        guard now >= lookAt else { return false }
+        lookAt = now.advanced(by: .milliseconds(100))
+        guard clock.wall.milliseconds >= due else { return false }
+        // Whoever cannot rotate it tries again with the next line.
+        lookAt = now
+        return true
+    }
+
     private func rotateIfDue(adding count: Int) -> Bool {
         guard let path, size > 0 else { return false }
-        guard clock.wall.milliseconds >= due || size + count > rotation.bytes else { return false }
+        guard size + count > rotation.bytes || isOld else { return false }
         for number in stride(from: rotation.kept, to: 1, by: -1) { rename("\(path).\(number - 1)", "\(path).\(number)") }
         if rotation.kept > 0 { rename(path, "\(path).1") } else { unlink(path) }
         // When no new file can be made, lines go on into the old one, and the next line tries again.

@@ -20,6 +20,8 @@ package final class LogRing: Sendable {
     static let lineLimit = 1 << 20
     /// Lines that are copied under the lock at a time.
     private static let slice: UInt64 = 256
+    /// Lines that the writer looks at at a time.
+    private static let slotsTaken = 2048
 
     private struct Slot {
         var offset: Int
@@ -155,9 +157,13 @@ package final class LogRing: Sendable {
     func take(into buffer: inout [UInt8], limit: Int, prefix: ((Logger.Level) -> [UInt8])?) -> Int {
         while true {
             buffer.removeAll(keepingCapacity: true)
-            let (begin, slots) = waiting(limit)
-            guard !slots.isEmpty else { return 0 }
-            let taken = copy(slots, from: begin, into: &buffer, prefix)
+            let (begin, waiting) = waiting()
+            guard let first = waiting.first else { return 0 }
+            var (count, bytes) = (1, first.count)
+            while count < waiting.count, bytes + waiting[count].count <= limit {
+                (count, bytes) = (count + 1, bytes + waiting[count].count)
+            }
+            let taken = copy(waiting[..<count], from: begin, into: &buffer, prefix)
             // Zero when all of them were overwritten, and then there are newer ones.
             if taken > 0 { return taken }
         }
@@ -165,7 +171,9 @@ package final class LogRing: Sendable {
 
     /// Whoever logs waits for the lock: it is not held while the bytes are copied. A line that is overwritten meanwhile is dropped and counted
     /// as such by whoever overwrites it, and then not among those that are written.
-    private func copy(_ slots: [Slot], from begin: UInt64, into buffer: inout [UInt8], _ prefix: ((Logger.Level) -> [UInt8])?) -> Int {
+    private func copy(_ slots: ArraySlice<Slot>, from begin: UInt64, into buffer: inout [UInt8], _ prefix: ((Logger.Level) -> [UInt8])?)
+        -> Int
+    {
         var ends: [Int] = []
         ends.reserveCapacity(slots.count)
         for slot in slots {
@@ -183,23 +191,16 @@ package final class LogRing: Sendable {
     }
 
     /// The first line that waits, and where it and those after it are.
-    private func waiting(_ limit: Int) -> (begin: UInt64, slots: [Slot]) {
+    private func waiting() -> (begin: UInt64, slots: [Slot]) {
         state.withLock { state in
             guard let begin = state.unwritten, begin < state.next else {
                 state.isWriterWaiting = state.unwritten != nil
                 return (0, [])
             }
-            var slots: [Slot] = []
-            slots.reserveCapacity(Int(min(state.next - begin, 1024)))
-            var (number, bytes) = (begin, 0)
-            while number < state.next {
-                let slot = slot(number, state)
-                bytes += slot.count
-                guard number == begin || bytes <= limit else { break }
-                slots.append(slot)
-                number += 1
-            }
-            return (begin, slots)
+            // Whoever logs waits meanwhile: what lies side by side is taken at once.
+            let start = Int((begin - first) % UInt64(Self.retained))
+            let count = min(Int(min(state.next - begin, UInt64(Self.slotsTaken))), Self.retained - start)
+            return (begin, Array(state.slots[start..<start + count]))
         }
     }
 

@@ -37,6 +37,8 @@ package final class SpanStore: Sendable {
 
     let node: NodeID
     let clock: any NodeClock
+    /// The machine's own, which is asked without looking up whose it is; else `clock`.
+    private let hasSystemClock: Bool
     private let sampling: Sampling
     private let slowNanoseconds: Int64
     private let keepsTails: Bool
@@ -64,6 +66,7 @@ package final class SpanStore: Sendable {
         self.clock = clock
         self.sampling = sampling
         self.exporter = exporter
+        hasSystemClock = clock is SystemClock
         slowNanoseconds = sampling.slow?.nanoseconds ?? .max
         keepsTails = sampling.keepsErrors || sampling.slow != nil
         ids = SpanIDs(seed: seed, lane: 0)
@@ -108,8 +111,11 @@ package final class SpanStore: Sendable {
         }
         let id = unsampledIDs.next()
         guard keepsTails else { return nil }
-        return OpenSpan(context: parent.child(span: id), parent: parent.span, name: name(), service: service, started: clock.coarseNow)
+        return OpenSpan(context: parent.child(span: id), parent: parent.span, name: name(), service: service, started: coarseNow)
     }
+
+    @inline(__always)
+    private var coarseNow: Instant { hasSystemClock ? SystemClock().coarseNow : clock.coarseNow }
 
     // MARK: Ending
 
@@ -120,7 +126,7 @@ package final class SpanStore: Sendable {
         guard let open else { return }
         let isSampled = open.context.isSampled
         // A Duration is made of what is recorded: to make one and ask it for its nanoseconds is dear.
-        let length = (isSampled ? clock.now : clock.coarseNow).nanoseconds - open.started.nanoseconds
+        let length = (isSampled ? clock.now : coarseNow).nanoseconds - open.started.nanoseconds
         guard isSampled || isKept(open.context, length, error) else { return }
         let duration = Duration.nanoseconds(length)
         let wall = clock.wallNanoseconds

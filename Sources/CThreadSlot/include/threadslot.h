@@ -15,4 +15,14 @@ static inline uint32_t distric_thread_slot(void) {
     return number ? number : distric_thread_assign();
 }
 
+/// The last second that the calling thread wrote as text, and the text: lines that are logged within one share it.
+typedef struct {
+    uint64_t second;
+    uint8_t text[24];
+} distric_second_text;
+
+extern __thread distric_second_text distric_thread_second __attribute__((tls_model("initial-exec")));
+
+static inline distric_second_text *_Nonnull distric_second(void) { return &distric_thread_second; }
+
 #endif
