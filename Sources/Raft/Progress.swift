@@ -16,6 +16,8 @@ package struct Progress: Equatable, Sendable {
         /// Wanted next by the receiver.
         package var acknowledged: UInt32
         package var sent: UInt32
+        /// The receiver has said where to go on.
+        package var isBegun = false
         /// When something last went forward.
         package var movedAt: Instant
         /// When it last went back to chunks that were sent before.

@@ -42,8 +42,8 @@ extension RaftCore {
     mutating func sendChunks(_ place: Int, _ now: Instant, _ output: inout RaftOutput) {
         guard case .snapshot(var transfer) = progress[place].state else { return }
         let count = transfer.mark.chunks(of: settings.chunkBytes)
-        // The first one alone: its answer says where to go on.
-        let window = transfer.acknowledged == 0 ? 1 : settings.chunksInFlight
+        // The first one alone: it is not taken, and its answer says where to go on.
+        let window = transfer.isBegun ? settings.chunksInFlight : 1
         while transfer.sent < count, transfer.sent < transfer.acknowledged + window {
             let chunk = RaftMessage.SnapshotChunk(term: term, snapshot: transfer.mark, chunk: transfer.sent, round: round)
             send(.installSnapshot(chunk), to: progress[place].id, after: nil, &output)
@@ -70,16 +70,22 @@ extension RaftCore {
         }
         // All of them have come: the last one is asked about until it is installed.
         let next = min(message.nextChunk, transfer.mark.chunks(of: settings.chunkBytes) - 1)
-        if next < transfer.acknowledged {
+        if !transfer.isBegun {
+            transfer.isBegun = true
+            transfer.sent = next
+        } else if next < transfer.acknowledged {
             // Fewer than it had: it lost them, or the answer is an old one. To believe each would be to send more for every answer that comes, and so without end.
             if let rewound = transfer.rewoundAt, now.duration(since: rewound) <= settings.heartbeat * 2 { return }
             transfer.rewoundAt = now
             transfer.sent = next
+        } else if next > transfer.acknowledged {
+            // Further than was sent: it has them from before.
+            transfer.sent = max(transfer.sent, next)
         } else {
-            // Further than was sent: it has them from before. The first one is not taken before it is known where to go on.
-            transfer.sent = next == 0 ? 0 : max(transfer.sent, next)
+            // Nothing new. An answer that sends what it answers would be a loop, and every duplicate one more of it: what is lost is for the heartbeats to see.
+            return
         }
-        if next != transfer.acknowledged { transfer.movedAt = now }
+        transfer.movedAt = now
         transfer.acknowledged = next
         progress[place].state = .snapshot(transfer)
         sendChunks(place, now, &output)
@@ -104,7 +110,8 @@ extension RaftCore {
         guard mark.index > commitIndex || mutated(.installsStaleSnapshots) && mark.index > log.base else {
             return answer(message, next: 0, isInstalled: true, after: waitsFor(min(mark.index, log.lastIndex)), &output)
         }
-        guard installing == nil else { return answer(message, next: message.chunk, isInstalled: false, after: hardTicket, &output) }
+        // All of it is here, and it is answered when the log has made room for it.
+        guard installing == nil else { return }
         // What it stands for is here already.
         if log.term(at: mark.index) == mark.term {
             commitIndex = mark.index

@@ -21,6 +21,7 @@ extension World {
         for number in 0..<servers.count { start(servers[number]) }
         for number in clients.indices { schedule(.invoke(number), after: exponential(plan.thinkTime)) }
         schedule(.fault, after: exponential(plan.faultEvery))
+        if plan.faults.contains(.membership) { schedule(.change, after: exponential(700_000_000)) }
         run(until: plan.safety.nanoseconds)
         serveWithMajority()
         converge()

@@ -34,6 +34,7 @@ package final class World {
         case giveUp(Int, attempt: UInt64)
         case again(Int, attempt: UInt64)
         case fault
+        case change
         case restart(Int, boot: UInt32)
         case unpause(Int)
         case release(Int, Int)
@@ -152,6 +153,10 @@ package final class World {
             guard areFaultsOn else { return }
             strike()
             schedule(.fault, after: exponential(plan.faultEvery))
+        case .change:
+            guard areFaultsOn else { return }
+            changeMembers()
+            schedule(.change, after: exponential(700_000_000))
         case .restart(let number, let boot):
             guard servers[number].boot == boot, !servers[number].isUp else { return }
             start(servers[number])

@@ -100,7 +100,22 @@ struct Section7Tests {
         var bench = sending()
         _ = bench.take()
         want(&bench, 0)
+        #expect(chunks(to: 2, bench) == [0, 1, 2, 3])
+    }
+
+    /// While a receiver installs, or when messages are duplicated, answers come that say nothing new: each of them sending a chunk would be a loop without end.
+    @Test func `an answer that says nothing new sends nothing`() {
+        var bench = sending(chunks: 1)
+        _ = bench.take()
+        want(&bench, 0)
         #expect(chunks(to: 2, bench) == [0])
+        for _ in 0..<3 {
+            _ = bench.take()
+            want(&bench, 0)
+            #expect(chunks(to: 2, bench) == [])
+            want(&bench, 1)
+            #expect(chunks(to: 2, bench) == [])
+        }
     }
 
     @Test func `a receiver that lost chunks gets them again, once and not for every answer`() {
