@@ -105,12 +105,12 @@ let package = Package(
         // Floor 3
         room(
             "Cluster",
-            ["Primitives", "Observability", "Wire", "Raft", "Storage", .product(name: "NIOCore", package: nio)]),
+            ["Primitives", "Observability", "Wire", "Raft", "Storage", "Transport", .product(name: "NIOCore", package: nio)]),
         // Floor 4
         room(
             "Coordinator",
             [
-                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Cluster",
+                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Raft", "Observability", "Storage", "Transport", "Cluster",
                 .product(name: "HashTreeCollections", package: collections),
                 .product(name: "HeapModule", package: collections),
                 .product(name: "DequeModule", package: collections),
@@ -163,7 +163,7 @@ let package = Package(
             "Offline",
             [
                 "Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Observability", "Storage", "Transport",
-                "Cluster",
+                "Cluster", "Coordinator",
                 "Simulation", .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
             ]),
         .target(
@@ -214,6 +214,15 @@ let package = Package(
             swiftSettings: house),
         // Tests
         tests("HouseRulesTests", []),
+        tests(
+            "APITests",
+            [
+                "API", "Cluster", "Coordinator", "Observability", "Primitives", "Raft", "Storage", "Text", "Transport", "Wire",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Hummingbird", package: "hummingbird"), .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: nio),
+                .product(name: "NIOHTTP1", package: nio),
+            ]),
         tests("EndToEndTests", ["distric", "distric-bench", "Operator", "Primitives", "Text", "Wire"], exclude: ["Clients"]),
         tests(
             "TransportTests",
@@ -231,11 +240,18 @@ let package = Package(
         tests("CELTests", ["CEL", "Primitives", "Text"]),
         tests("WorkflowsTests", ["Workflows", "CEL", "Primitives", "Text"]),
         tests(
+            "OfflineTests",
+            [
+                "Offline", "Coordinator", "Cluster", "Raft", "Storage", "Rules", "Workflows", "Observability", "Wire", "Primitives", "Text",
+                .product(name: "HashTreeCollections", package: collections),
+            ]),
+        // Golden logs are read where they are, and written there.
+        tests(
             "CoordinatorTests",
             [
                 "Coordinator", "Workflows", "Rules", "Cluster", "Storage", "Observability", "Wire", "Primitives", "Text",
                 .product(name: "HashTreeCollections", package: collections),
-            ]),
+            ], exclude: ["Golden"]),
         tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),
         tests("TextTests", ["Text", "Primitives"]),
         tests("CellsTests", ["Cells", "Primitives"]),

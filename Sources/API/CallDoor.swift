@@ -1,3 +1,4 @@
+import Cluster
 import Coordinator
 import HTTPTypes
 import Hummingbird
@@ -43,6 +44,7 @@ package struct CallDoor: Sendable {
     // MARK: Messages
 
     private func submit(_ call: ClientSubmit, _ context: RPCContext) async throws(CallError) -> ClientResponse {
+        if let refusal = info.consensus.callRefusal { throw refusal }
         let isPacked = call.contentType == "application/msgpack"
         guard isPacked || call.contentType == "application/json" else {
             throw CallError(
@@ -120,13 +122,17 @@ package struct CallDoor: Sendable {
         var reply = ClientResponse()
         reply.contentType = response.headers[.contentType]
         reply.body = body
-        reply.appliedIndex = info.coordinator.loop.current.state.applied
+        reply.appliedIndex = response.headers[.appliedIndex].flatMap { UInt64($0) }.map { LogIndex($0) }
         return reply
     }
 
     private static func error(_ status: HTTPResponse.Status, _ body: [UInt8]) -> CallError {
-        let detail = (try? JSONScanner.parse(body))?["detail"]?.string ?? status.reasonPhrase
+        let problem = try? JSONScanner.parse(body)
+        let detail = problem?["detail"]?.string ?? status.reasonPhrase
         return switch status.code {
+        case 503 where ["no_leader", "not_leader"].contains(problem?["code"]?.string):
+            CallError(
+                .notLeader, detail, retryAfter: .seconds(1), leader: (problem?["leader"]?.string).flatMap { try? NodeID($0) })
         case 404: CallError(.notFound, detail)
         case 413: CallError(.tooLarge, detail)
         case 401, 403: CallError(.denied, detail)
@@ -154,5 +160,19 @@ package struct CallDoor: Sendable {
         let collector = Collector()
         try await response.body.write(collector)
         return collector.bytes
+    }
+}
+
+extension Consensus {
+    /// What a node answers to a call that only the leader can do; nil where this node leads, or has just been elected.
+    var callRefusal: CallError? {
+        guard !isLeading else { return nil }
+        let status = status
+        guard let leader = status.leader else {
+            return CallError(.notLeader, "no coordinator leads: \(Quorum(status).text)", retryAfter: .seconds(1))
+        }
+        guard leader != node else { return nil }
+        return CallError(
+            .notLeader, "node \(node) does not lead, \(leader) does", leader: leader, leaderAddress: member(leader)?.address)
     }
 }

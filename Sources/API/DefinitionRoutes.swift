@@ -89,10 +89,11 @@ struct DefinitionRoutes: Sendable {
 
     private func list(_ request: Request, _ kind: String) throws -> Response {
         let namespace = try request.namespaceFilter()
-        let records = info.coordinator.loop.current.state.definitions.values
+        let state = info.coordinator.loop.current.state
+        let records = state.definitions.values
             .filter { $0.key.kind == kind && (namespace.map(\.text) ?? $0.key.namespace) == $0.key.namespace }
             .sorted { DefinitionKey.precedes($0.key, $1.key) }
-        return info.list(records.map { item($0) })
+        return info.list(records.map { item($0) }, at: state.applied)
     }
 
     private func listing(_ request: Request, _ kind: String) throws -> Response {

@@ -12,6 +12,8 @@ struct NodeRequestContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// The span that the request's work belongs to.
     var trace: TraceContext?
+    /// Why the leader, which knows more, was not asked.
+    var shortfall: String?
 
     init(source: ApplicationRequestContextSource) { coreContext = .init(source: source) }
 
@@ -44,7 +46,7 @@ package enum HTTPServer {
         info: NodeInfo, host: String, port: Int, logger: Logger, didBind: @escaping @Sendable (Int) async -> Void
     ) async throws {
         do {
-            try await application(info: info, host: host, port: port, logger: logger, didBind: didBind).run()
+            try await serve(info: info, host: host, port: port, logger: logger, didBind: didBind)
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw Failure(
                 description:
@@ -54,6 +56,18 @@ package enum HTTPServer {
         } catch let error as SocketAddressError {
             throw Failure(description: "cannot listen on \(host):\(port): no such host (\(error))")
         }
+    }
+
+    private static func serve(
+        info: NodeInfo, host: String, port: Int, logger: Logger, didBind: @escaping @Sendable (Int) async -> Void
+    ) async throws {
+        do {
+            try await application(info: info, host: host, port: port, logger: logger, didBind: didBind).run()
+        } catch {
+            await info.forwarder.close()
+            throw error
+        }
+        await info.forwarder.close()
     }
 
     /// A name or an address that can only mean this machine.
@@ -76,9 +90,15 @@ package enum HTTPServer {
         let router = Router(context: NodeRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: RequestObservation(info: info, trustsOnlyLoopback: trustsOnlyLoopback))
         let api = router.group("api/v1")
+        api.add(middleware: LeaderForwarding(info: info))
+        api.add(middleware: ReadFreshness(consensus: info.consensus, clock: info.telemetry.clock))
         MessageRoutes(info: info).add(to: api)
         DefinitionRoutes(info: info).add(to: api)
         RunRoutes(info: info).add(to: api)
+        RaftRoutes(info: info).add(to: api)
+        UpgradeRoutes(info: info).add(to: api)
+        BackupRoutes(info: info).add(to: api)
+        ChaosRoutes(node: info.node, control: info.chaos, peers: { info.consensus.members.map(\.node) }).add(to: api)
         let node = NodeRoutes(info: info)
         node.add(to: api)
         node.addRoot(to: router)

@@ -132,7 +132,7 @@ struct MessageRoutes: Sendable {
     private func list(_ request: Request) throws -> Response {
         let namespace = try request.namespaceFilter()
         if let window = try Window(request) { return try info.rows(request, window, MessageRows(info: info, namespace: namespace)) }
-        let cursor = try HistoryCursor.read(request)
+        let (cursor, index) = (try HistoryCursor.read(request), info.applied)
         let found = try info.coordinator.history.newest(.message, limit: try request.limit(), before: cursor) { item in
             guard case .message(let accepted) = item else { return false }
             return namespace.map { $0 == accepted.message.namespace } ?? true
@@ -141,7 +141,7 @@ struct MessageRoutes: Sendable {
             guard case .message(let accepted) = item else { return nil }
             return Presentation.message(accepted)
         }
-        return info.list(items, next: found.next.map(HistoryCursor.text))
+        return info.list(items, next: found.next.map(HistoryCursor.text), at: index)
     }
 
     private func show(_ request: Request, _ context: NodeRequestContext) throws -> Response {
@@ -209,11 +209,18 @@ enum HistoryCursor {
 }
 
 extension NodeInfo {
+    /// How far the log is applied here.
+    var applied: LogIndex { consensus.applied.index }
+
     /// `{items, next, appliedIndex}`.
-    func list(_ items: [Value], next: String? = nil) -> Response {
-        let index = coordinator.loop.current.state.applied
-        return .json(
-            ["items": .list(items), "next": Value(next), "appliedIndex": Value(index.number)],
-            headers: [.appliedIndex: index.description, .districLeader: node.text])
+    ///
+    /// - Parameters:
+    ///   - index: up to which the items certainly are: taken before they were.
+    ///   - also: what else there is to say of all of them.
+    func list(_ items: [Value], next: String? = nil, at index: LogIndex, also: Fields = Fields()) -> Response {
+        let fields: [Fields.Member] = [
+            .init("items", .list(items)), .init("next", Value(next)), .init("appliedIndex", Value(index.number)),
+        ]
+        return .json(.map(Fields(fields + also.members)))
     }
 }

@@ -15,15 +15,21 @@ package struct NodeInfo: Sendable {
     package var startedAt: ClusterTime
     /// Settings in force as `config show` prints them, secrets left out.
     package var settings: Value
+    /// What may be broken on purpose; nil where that is not allowed.
+    package var chaos: ChaosControl?
     package let watchers: Watchers
+    /// What this node's group agrees on, and who leads it.
+    package let consensus: any Consensus
+    let forwarder: Forwarder
     /// Who is connected for calls.
     package let callers = CallerList()
     let openWork = OpenWork()
     let pinned = PinnedDefinitions()
 
+    /// - Parameter consensus: the coordinator's own where none is given.
     package init(
         node: NodeID, cluster: UUIDv7, version: String, coordinator: CoordinatorNode, worker: (any WorkerLink)?, telemetry: Telemetry,
-        payloadLimit: Int, startedAt: ClusterTime, settings: Value
+        payloadLimit: Int, startedAt: ClusterTime, settings: Value, consensus: (any Consensus)? = nil
     ) {
         self.node = node
         self.cluster = cluster
@@ -35,5 +41,7 @@ package struct NodeInfo: Sendable {
         self.startedAt = startedAt
         self.settings = settings
         watchers = Watchers(telemetry.metrics)
+        self.consensus = consensus ?? NodeConsensus(coordinator: coordinator)
+        forwarder = Forwarder(consensus: self.consensus, telemetry: telemetry)
     }
 }

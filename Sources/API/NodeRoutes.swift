@@ -17,15 +17,17 @@ struct NodeRoutes: Sendable {
         let pulse = Pulse(info: info)
         router.get("cluster/status") { request, _ in try info.object(request) { pulse.value } }
         router.get("cluster/nodes") { request, _ in
-            try info.rows(request, ["id", "role", "state", "version", "slots", "running", "startedAt", "raft"]) { [pulse.member] }
+            let columns = [
+                "id", "role", "state", "version", "slots", "running", "startedAt", "raft", "address", "http", "featureLevel",
+            ]
+            return try info.rows(request, columns) { pulse.members }
         }
         router.get("gossip/members") { request, _ in
-            try info.rows(request, ["id", "state", "incarnation", "role", "version"]) { [pulse.member] }
+            try info.rows(request, ["id", "state", "incarnation", "role", "version"]) { pulse.members }
         }
         router.get("rpc/connections") { request, _ in
             try info.rows(request, ["id", "node", "calls", "idleMs", "identity", "software", "protocol"]) { info.callers.rows }
         }
-        router.get("raft/status") { request, _ in try info.object(request) { pulse.raftValue } }
         router.get("metrics/recent") { request, _ in try recentMetrics(request) }
         router.get("logs") { request, _ in try logs(request) }
         let levels = LogLevelRoutes(info: info)
@@ -104,10 +106,11 @@ struct NodeRoutes: Sendable {
             let filter = try lineFilter(request, Self.eventColumns)
             let ring = info.telemetry.events
             guard !filter.isEmpty else {
-                return info.list((after.map { ring.events(after: $0, limit: limit) } ?? ring.latest(limit)).map(\.value))
+                let events = after.map { ring.events(after: $0, limit: limit) } ?? ring.latest(limit)
+                return info.list(events.map(\.value), at: info.applied)
             }
             let kept = ring.events(after: after ?? 0).map(\.value).filter { LineFilter.keeps($0, filter) }
-            return info.list(Array(after == nil ? kept.suffix(limit) : kept.prefix(limit)))
+            return info.list(Array(after == nil ? kept.suffix(limit) : kept.prefix(limit)), at: info.applied)
         }
         guard let stream = info.telemetry.events.follow(after: after ?? info.telemetry.events.lastNumber) else {
             throw Problem.busy("too many streams of events are open")
@@ -177,7 +180,7 @@ struct NodeRoutes: Sendable {
             }
             return (entries.map(LineFilter.value), missed, last)
         }
-        guard request.isWatching else { return info.list(take(after ?? 0).items) }
+        guard request.isWatching else { return info.list(take(after ?? 0).items, at: info.applied) }
         return try info.lines(request, after: Self.start(after, ring.lastNumber, limit), take)
     }
 

@@ -24,6 +24,10 @@ struct Problem: Error, HTTPResponseError {
     var limits: Value?
     /// Methods that the path has.
     var allow: String?
+    /// Who could do it, where that is known.
+    var leader: NodeID?
+    /// Whether it may have been done all the same.
+    var isUncertain = false
 
     var value: Value {
         .object([
@@ -38,13 +42,14 @@ struct Problem: Error, HTTPResponseError {
                             "definition": error.definition.map { Value($0) },
                         ])
                     }),
-            "limits": limits,
+            "limits": limits, "leader": leader.map { .string($0.text) }, "uncertain": isUncertain ? true : nil,
         ])
     }
 
     func response(from request: Request, context: some RequestContext) throws -> Response {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
         if let allow { headers[.allow] = allow }
+        if let leader { headers[.districLeader] = leader.text }
         if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
         return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: JSONWriter.bytes(value))))
     }

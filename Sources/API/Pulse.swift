@@ -32,42 +32,55 @@ struct Pulse: Sendable {
     }
 
     private var whole: Value {
-        let raft = info.coordinator.raft.status
+        let (raft, members) = (info.consensus.status, members)
+        let alive = members.count { $0["state"] == "alive" }
         let state = info.coordinator.loop.current.state
         let now = info.telemetry.clock.wall
         return .object([
             "clusterId": .string(info.cluster.description), "node": .string(info.node.text), "version": .string(info.version),
-            "leader": raft.role == "leader" ? .string(info.node.text) : .null, "term": Value(raft.term.number),
+            "leader": Value(raft.leader?.text), "term": Value(raft.term.number),
             "commitIndex": Value(raft.commitIndex.number), "appliedIndex": Value(state.applied.number),
-            "quorum": ["have": 1, "need": 1, "of": 1], "members": [member], "ready": .bool(info.telemetry.health.isReady),
+            "quorum": Quorum(raft).value, "members": .list(members), "ready": .bool(info.telemetry.health.isReady),
             "health": health,
             "catalogVersion": Value(state.catalogVersion), "queue": queue(now), "raft": raftValue,
-            "gossip": ["alive": 1, "suspect": 0, "dead": 0],
+            "gossip": ["alive": Value(alive), "suspect": Value(members.count - alive), "dead": 0],
             "tasks": tasks, "runs": runs(state), "workflows": .list(recentRuns(state)),
             "messages": messages, "rules": .list(busiestRules), "events": .list(info.telemetry.events.latest(Self.eventCount).map(\.value)),
             "startedAt": .string(info.startedAt.rfc3339),
         ])
     }
 
-    var member: Value {
+    /// Everybody who is known here, this node among them.
+    var members: [Value] {
+        let (status, known) = (info.consensus.status, info.consensus.members)
+        let others = known.filter { $0.node != info.node }.map { (node: $0.node, value: other($0, status)) }
+        let own = (node: info.node, value: own(known.first { $0.node == info.node }, status))
+        return (others + [own]).sorted { $0.node < $1.node }.map(\.value)
+    }
+
+    private func own(_ member: ClusterMember?, _ status: RaftStatus) -> Value {
         .object([
             "id": .string(info.node.text), "role": .string(info.worker == nil ? "coordinator" : "coordinator,worker"), "state": "alive",
             "version": .string(info.version), "slots": info.worker.map { Value($0.capacity.slots) },
             "running": Value(info.coordinator.loop.queue.running), "startedAt": .string(info.startedAt.rfc3339), "incarnation": 0,
-            "raft": .string(info.coordinator.raft.status.role),
+            "raft": Value(RaftRows.role(of: info.node, in: status)), "address": Value(member?.address), "http": Value(member?.http),
+            "featureLevel": member.map { Value(UInt64($0.featureLevel)) } ?? .null,
+        ])
+    }
+
+    /// A node that cannot be reached from here may be well all the same.
+    private func other(_ member: ClusterMember, _ status: RaftStatus) -> Value {
+        let version = member.software.hasPrefix("distric ") ? String(member.software.dropFirst("distric ".count)) : member.software
+        return .object([
+            "id": .string(member.node.text), "role": .string(member.roles.joined(separator: ",")),
+            "state": member.isConnected ? "alive" : "suspect", "version": .string(version), "slots": .null, "running": .null,
+            "startedAt": .null, "incarnation": 0, "raft": Value(RaftRows.role(of: member.node, in: status)),
+            "address": .string(member.address), "http": Value(member.http), "featureLevel": Value(UInt64(member.featureLevel)),
         ])
     }
 
     var raftValue: Value {
-        let status = info.coordinator.raft.status
-        let applied = info.coordinator.loop.current.state.applied
-        return [
-            "node": .string(info.node.text), "role": .string(status.role), "term": Value(status.term.number),
-            "lastIndex": Value(status.lastIndex.number), "commitIndex": Value(status.commitIndex.number),
-            "appliedIndex": Value(applied.number),
-            "lag": Value(Int(status.commitIndex.number - min(status.commitIndex.number, applied.number))),
-            "logBytes": Value(status.logBytes),
-        ]
+        info.consensus.status.value(applied: info.consensus.applied.index, members: info.consensus.members)
     }
 
     private var health: Value {

@@ -46,7 +46,15 @@ extension HTTPField.Name {
     static let traceparent = checked("traceparent")
     static let tracestate = checked("tracestate")
     static let appliedIndex = checked("Distric-Applied-Index")
+    /// Milliseconds since the time that the last applied entry bears.
+    static let appliedAge = checked("Distric-Applied-Age-Ms")
     static let districLeader = checked("Distric-Leader")
+    /// Why what is answered gets no newer here.
+    static let districStale = checked("Distric-Stale")
+    /// The node that passed the request on: it is not passed on again.
+    static let districForwarded = checked("Distric-Forwarded")
+    /// The node that answered in place of the one that was asked.
+    static let servedBy = checked("Distric-Served-By")
     static let lastEventID = checked("Last-Event-ID")
 
     private static func checked(_ text: String) -> HTTPField.Name {

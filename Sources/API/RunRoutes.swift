@@ -60,9 +60,9 @@ struct RunRoutes: Sendable {
 
     private func list(_ request: Request) throws -> Response {
         if let window = try Window(request) { return try info.rows(request, window, RunRows(info: info, filter: try Filter(request))) }
-        let filter = try Filter(request)
+        let (filter, index) = (try Filter(request), info.applied)
         let page = try page(request) { filter.keeps($0) && filter.keeps(state: $0.state.rawValue) }
-        return info.list(page.runs.map { Presentation.run($0, withTasks: false, in: info) }, next: page.next)
+        return info.list(page.runs.map { Presentation.run($0, withTasks: false, in: info) }, next: page.next, at: index)
     }
 
     /// Open runs by id, newest first, then ended ones as they ended, newest first; and where the next page begins.
@@ -112,9 +112,7 @@ struct RunRoutes: Sendable {
                 run = try find(id)
             }
         }
-        return .json(
-            Presentation.run(run, withTasks: true, in: info),
-            headers: [.appliedIndex: info.coordinator.loop.current.state.applied.description])
+        return .json(Presentation.run(run, withTasks: true, in: info))
     }
 
     private func cancel(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
@@ -158,12 +156,12 @@ struct RunRoutes: Sendable {
     /// The tasks of a page of runs: `limit` counts runs, so that none is torn apart.
     private func listTasks(_ request: Request) throws -> Response {
         if let window = try Window(request) { return try info.rows(request, window, TaskRows(info: info, filter: try Filter(request))) }
-        let filter = try Filter(request)
+        let (filter, index) = (try Filter(request), info.applied)
         let page = try page(request) { run in filter.keeps(run) && run.tasks.contains { filter.keeps(state: $0.state.rawValue) } }
         let items = page.runs.flatMap { run in
             run.tasks.indices.filter { filter.keeps(state: run.tasks[$0].state.rawValue) }.map { Presentation.task(run, $0, in: info) }
         }
-        return info.list(items, next: page.next)
+        return info.list(items, next: page.next, at: index)
     }
 
     private func place(_ id: String) throws -> (WorkflowRun, Int) {

@@ -27,9 +27,10 @@ struct Watching: Sendable {
         return every
     }
 
-    /// Sends what `next` makes, at `pace`; nil sends nothing.
+    /// Sends what `next` makes, at `pace`, for as long as `holds`; nil sends nothing.
     func stream(
-        _ request: Request, version: @escaping @Sendable () -> UInt64?, next: @escaping @Sendable () throws -> (String, [UInt8])?
+        _ request: Request, version: @escaping @Sendable () -> UInt64?, holds: @escaping @Sendable () -> Bool = { true },
+        next: @escaping @Sendable () throws -> (String, [UInt8])?
     ) throws -> Response {
         let pace = try pace(request)
         guard info.watchers.enter() else { throw Problem.busy("\(Self.streamLimit) streams are open already") }
@@ -42,7 +43,7 @@ struct Watching: Sendable {
                     if info.watchers.isEmpty { info.openWork.forget() }
                 }
                 var turn = Turn(info: info, pace: pace)
-                while !info.telemetry.events.isClosed {
+                while !info.telemetry.events.isClosed, holds() {
                     if let text = try turn.text(version(), next) { try await writer.write(text) }
                     try await Task.sleep(for: turn.wait)
                 }
@@ -214,20 +215,27 @@ private final class Told: Sendable {
 
 extension NodeInfo {
     /// A window of a list, once or as a stream.
-    func rows(_ request: Request, _ window: Window, _ source: some RowSource) throws -> Response {
+    ///
+    /// - Parameters:
+    ///   - also: what else there is to say of the list, where it is asked for once.
+    ///   - holds: whether a stream still is what was asked for; it ends when not, and whoever listens asks again.
+    func rows(
+        _ request: Request, _ window: Window, _ source: some RowSource, also: Fields = Fields(),
+        holds: @escaping @Sendable () -> Bool = { true }
+    ) throws -> Response {
         // What cannot be answered is refused before a stream begins; the first look is the stream's first event, unless it is old by then.
-        let version = source.version
+        let (version, index) = (source.version, applied)
         let page = try source.page(window)
         guard request.isWatching else {
-            let index = coordinator.loop.current.state.applied
-            return .json(
-                [
-                    "items": .list(page.rows.map { $0.value() }), "total": Value(page.total), "matched": Value(page.matched),
-                    "offset": Value(page.offset), "next": .null, "appliedIndex": Value(index.number),
-                ], headers: [.appliedIndex: index.description, .districLeader: node.text])
+            let fields: [Fields.Member] = [
+                .init("items", .list(page.rows.map { $0.value() })), .init("total", Value(page.total)),
+                .init("matched", Value(page.matched)), .init("offset", Value(page.offset)), .init("next", .null),
+                .init("appliedIndex", Value(index.number)),
+            ]
+            return .json(.map(Fields(fields + also.members)))
         }
         let (told, first) = (Told(), First(page))
-        return try Watching(info: self).stream(request, version: { source.version }) {
+        return try Watching(info: self).stream(request, version: { source.version }, holds: holds) {
             let page = first.take().flatMap { source.version == version ? $0 : nil }
             return try told.change(page ?? source.page(window)).map { ("rows", $0) }
         }
@@ -237,11 +245,13 @@ extension NodeInfo {
     ///
     /// - Parameter version: changes when the list may have; nil when only making it tells.
     func rows(
-        _ request: Request, _ columns: [String], id: String = "id", version: @escaping @Sendable () -> UInt64? = { nil },
+        _ request: Request, _ columns: [String], id: String = "id", also: Fields = Fields(),
+        version: @escaping @Sendable () -> UInt64? = { nil }, holds: @escaping @Sendable () -> Bool = { true },
         _ make: @escaping @Sendable () throws -> [Value]
     ) throws -> Response {
-        guard let window = try Window(request) else { return list(try make()) }
-        return try rows(request, window, ValueRows(columns: columns, idKey: id, changes: version, make: make))
+        let index = applied
+        guard let window = try Window(request) else { return list(try make(), at: index, also: also) }
+        return try rows(request, window, ValueRows(columns: columns, idKey: id, changes: version, make: make), also: also, holds: holds)
     }
 
     /// One thing, once or as a stream of its changes.

@@ -1,129 +1,172 @@
+package import NIOCore
 package import Observability
 package import Primitives
-import Raft
+package import Raft
 package import Storage
 import Synchronization
+package import Transport
+package import Wire
 
-/// Runs one server's `RaftCore` on a disk: performs its effects in order and tells what was committed.
+/// Runs one server's `RaftCore`: its log on a thread of its own, the other servers over connections and its timers on an event loop. The core lies behind a lock that
+/// is held for an event at a time, so that whoever brings one (the planner a proposal, the log's thread a ticket, the loop a message) does what it causes itself and
+/// wakes nobody for it.
 package final class RaftDriver: Sendable {
-    /// How the log is kept.
+    /// How the log is kept, and how long others are waited for.
     package struct Settings: Equatable, Sendable {
         /// Size of one log file.
         package var segmentBytes = 16 << 20
         /// A snapshot is taken when the log grew by this much, or by the size of the last snapshot if that is more.
         package var snapshotBytes = 64 << 20
+        package var raft = RaftSettings()
+        /// Bytes that may wait for one other server.
+        package var linkBytes = 16 << 20
         package init() {}
     }
 
-    /// What happens to the log; called on the log's thread.
+    /// What happens to the log, in order; called by whoever brought the event, who holds the lock: it must hand over and return.
     package struct Observer: Sendable {
         package var committed: @Sendable (LogIndex) -> Void
+        /// The state machine is to be loaded from the newest snapshot.
+        package var restored: @Sendable (SnapshotMark) -> Void
+        package var role: @Sendable (RoleNews) -> Void
         package var failed: @Sendable (StorageError) -> Void
 
-        package init(committed: @escaping @Sendable (LogIndex) -> Void, failed: @escaping @Sendable (StorageError) -> Void) {
-            self.committed = committed
-            self.failed = failed
+        package init(
+            committed: @escaping @Sendable (LogIndex) -> Void, restored: @escaping @Sendable (SnapshotMark) -> Void = { _ in },
+            role: @escaping @Sendable (RoleNews) -> Void = { _ in }, failed: @escaping @Sendable (StorageError) -> Void
+        ) {
+            (self.committed, self.restored, self.role, self.failed) = (committed, restored, role, failed)
         }
     }
 
-    /// What is known of the consensus here.
-    package struct Status: Equatable, Sendable {
-        package var role: String
-        package var term: Term
-        package var lastIndex: LogIndex
-        package var commitIndex: LogIndex
-        package var logBytes: Int
+    package enum RoleNews: Equatable, Sendable {
+        /// This server leads; whoever has applied the entry knows all that was committed before.
+        case leads(Term, from: LogIndex)
+        case follows
     }
 
-    private struct Running {
-        var core: RaftCore
-        var output = RaftOutput()
-        var thread: LogThread
-        let storage: OwnedStorage
-        let clock: any NodeClock
+    /// What became of payloads that were proposed.
+    package enum Proposed: Equatable, Sendable {
+        case taken
+        /// The log goes on elsewhere than whoever proposed thought: nothing was taken.
+        case moved(next: LogIndex)
+        case refused(RaftRefusal)
+        case stopped
+    }
 
-        /// What the core wants of the disk goes to the log's thread; what else it wants is left in `output`.
-        mutating func handle(_ event: RaftCore.Event) {
-            output.clear()
-            core.handle(event, now: clock.now, into: &output)
-            for write in output.writes { thread.write(storage.operations(of: write), ticket: write.ticket) }
+    /// How a server comes up.
+    package struct Started: Sendable {
+        package var recovery: SegmentedLog.Recovery
+        package var snapshotIndex: LogIndex
+        /// Set when it is alone, and leads.
+        package var leads: (term: Term, from: LogIndex)?
+    }
+
+    /// Where the other servers are, and how they are reached; nil where a server is alone for good.
+    package struct Network: Sendable {
+        package var loop: any EventLoop
+        package var hello: OwnHello
+        package var tls: TLSSource?
+        package var faults: LinkFaults?
+        package var directory: PeerDirectory
+
+        package init(loop: any EventLoop, hello: OwnHello, tls: TLSSource?, faults: LinkFaults?, directory: PeerDirectory) {
+            (self.loop, self.hello, self.tls, self.faults, self.directory) = (loop, hello, tls, faults, directory)
         }
-    }
-
-    /// Only what reads nothing of the disk is asked of it here: the files are the log's thread's.
-    private struct OwnedStorage: @unchecked Sendable {
-        private let storage: RaftStorage
-        init(_ storage: RaftStorage) { self.storage = storage }
-        func operations(of write: RaftOutput.Write) -> [LogThread.Operation] { storage.operations(of: write) }
     }
 
     package let node: NodeID
     package let settings: Settings
     package let snapshots: SnapshotStore
-    private let disk: any Disk
-    private let folder: String
-    private let telemetry: Telemetry
-    private let running = Mutex<Running?>(nil)
-    private let bytesSinceSnapshot = Atomic<Int>(0)
-    private let lastSnapshotBytes = Atomic<Int>(0)
-    private let fsyncs: Histogram
-    private let entries: Counter
-    private let leaderChanges: Counter
+    let disk: any Disk
+    let folder: String
+    let telemetry: Telemetry
+    let network: Network?
+    let peers: RaftPeers?
+    let running = Mutex<RunningRaft?>(nil)
+    /// Set while it starts, before anything can happen.
+    let observer = Mutex<Observer?>(nil)
+    let bytesSinceSnapshot = Atomic<Int>(0)
+    let lastSnapshotBytes = Atomic<Int>(0)
+    let events: RaftEvents
+    /// Of snapshots whose last chunk was written, until the core is told.
+    private let received = Mutex<[(mark: SnapshotMark, isWhole: Bool)]>([])
 
-    package init(node: NodeID, folder: String, disk: any Disk, settings: Settings, telemetry: Telemetry) {
+    package init(node: NodeID, folder: String, disk: any Disk, settings: Settings, network: Network? = nil, telemetry: Telemetry) {
         self.node = node
         self.folder = folder
         self.disk = disk
         self.settings = settings
+        self.network = network
         self.telemetry = telemetry
         snapshots = SnapshotStore(disk: disk, folder: folder + "/snapshots")
-        let metrics = telemetry.metrics
-        fsyncs = metrics.histogram("distric_raft_fsync_duration_seconds", "Time to write and sync one group of log entries.")
-        entries = metrics.counter("distric_raft_entries_total", "Log entries made durable here.")
-        leaderChanges = metrics.counter("distric_raft_leader_changes_total", "Times that this node saw a new leader.")
+        events = RaftEvents(node: node, telemetry: telemetry)
+        peers = network.map {
+            RaftPeers(node: node, network: $0, chunkBytes: settings.raft.chunkBytes, limit: settings.linkBytes, telemetry: telemetry)
+        }
     }
 
-    /// Reads snapshot and log: `restore` gets the snapshot's bytes (nil when there is none) and answers with the position they stand for; `replay`
-    /// gets every entry after it; `accept` may refuse what came out, before anything is written. Then campaigns, and leads when it returns: entries of the term can be proposed.
+    // MARK: Starting
+
+    /// Reads snapshot and log. `restore` gets the snapshot's bytes; `replay` gets the entries after it of which it is known that they are committed: those of a server
+    /// that is alone. `accept` may refuse what came out, before anything is written. A server that is alone leads when it returns.
+    ///
+    /// - Parameter initial: who the cluster began with; nobody when this server is to join one.
     package func start(
-        restore: (SnapshotStore.Manifest, [UInt8]) throws(StorageError) -> Void, replay: (LogEntry) throws(StorageError) -> Void,
-        accept: (SegmentedLog.Recovery) throws(StorageError) -> Void, observer: Observer
-    ) throws(StorageError) -> (recovery: SegmentedLog.Recovery, term: Term, next: LogIndex) {
+        initial: Configuration, restore: (SnapshotStore.Manifest, [UInt8]) throws(StorageError) -> Void,
+        replay: (LogEntry) throws(StorageError) -> Void, accept: (SegmentedLog.Recovery) throws(StorageError) -> Void, observer: Observer
+    ) throws(StorageError) -> Started {
         try disk.makeDurableFolder(folder)
-        var base = SegmentedLog.Position.start
+        var base = initial
         if let (manifest, bytes) = try snapshots.newest() {
-            base = manifest.position
             lastSnapshotBytes.store(manifest.bytes, ordering: .relaxed)
+            let own = try RaftStorage.mark(manifest, folder: folder).configuration
+            // A snapshot of a program that knew no configurations has that of one server.
+            if !own.isEmpty { base = own }
             try restore(manifest, bytes)
         }
+        let isAlone = base == Configuration(voters: [node])
         // Compaction leaves the last file, whatever the snapshot: no file at all is a loss.
-        if base.index > .zero, try !disk.list(folder + "/log").contains(where: { $0.hasSuffix(".log") }) {
-            throw .gap(path: folder + "/log", expected: base.index, found: .zero)
+        if isAlone, let position = try snapshots.newestManifest()?.position, !(try hasLog) {
+            throw .gap(path: folder + "/log", expected: position.index, found: .zero)
         }
-        var entries: [(LogIndex, Term, LogEntry.Kind, [UInt8])] = []
+        var isReplaying = isAlone
+        var entries: [LogEntry] = []
         let (storage, found) = try RaftStorage.open(
-            disk: disk, folder: folder, segmentBytes: settings.segmentBytes, chunkBytes: raftSettings.chunkBytes, repairing: false
+            disk: disk, folder: folder, segmentBytes: settings.segmentBytes, chunkBytes: settings.raft.chunkBytes, repairing: !isAlone
         ) { entry throws(StorageError) in
-            entries.append((entry.index, entry.term, entry.kind, entry.kind == .configuration ? entry.payload : []))
-            try replay(entry)
+            if entry.kind == .configuration, Configuration(payload: entry.payload)?.voters != [node] { isReplaying = false }
+            entries.append(entry)
+            if isReplaying { try replay(entry) }
         }
-        let recovery = found.recovery
-        try accept(recovery)
-        bytesSinceSnapshot.store(recovery.bytes, ordering: .relaxed)
+        entries.removeAll { $0.index > found.recovery.last.index }
+        try accept(found.recovery)
+        bytesSinceSnapshot.store(found.recovery.bytes, ordering: .relaxed)
+        var mark = found.snapshot
+        if mark?.configuration.isEmpty == true { mark?.configuration = base }
         var core = RaftCore(
-            id: node, settings: raftSettings, hardState: found.hardState, snapshot: found.snapshot.map { alone($0) },
-            configuration: Configuration(voters: [node]), seed: Self.randomSeed, now: telemetry.clock.now)
-        // What was applied is not needed again: its place and term are.
-        for (index, term, kind, payload) in entries {
-            core.restore(LogEntry(index: index, term: term, kind: kind, payload: payload))
+            id: node, settings: settings.raft.validated(), hardState: found.hardState, snapshot: mark, configuration: base,
+            isRecovering: found.distrust != nil, seed: Self.randomSeed, now: telemetry.clock.now)
+        for entry in entries { core.restore(entry) }
+        if let reason = found.distrust { events.distrusts(reason) }
+        core.started(now: telemetry.clock.now)
+        var leads: (Term, LogIndex)?
+        if core.configuration == Configuration(voters: [node]), !core.isRecovering {
+            try win(&core, storage)
+            leads = (core.term, core.log.lastIndex)
         }
-        try win(&core, storage)
-        let term = core.term
-        let thread = LogThread(log: storage.log, votes: storage.votes, clock: telemetry.clock, observer: logObserver(observer))
-        running.withLock { $0 = Running(core: core, thread: thread, storage: OwnedStorage(storage), clock: telemetry.clock) }
-        leaderChanges.increment()
+        self.observer.withLock { $0 = observer }
+        let thread = LogThread(log: storage.log, votes: storage.votes, clock: telemetry.clock, observer: logObserver)
+        events.begin(core, leads: leads != nil)
+        running.withLock { $0 = RunningRaft(core: core, thread: thread, storage: RunningRaft.OwnedStorage(storage)) }
+        if let (term, index) = leads { observer.role(.leads(term, from: index)) }
+        if core.commitIndex > .zero { observer.committed(core.commitIndex) }
         register()
-        return (recovery, term, core.log.lastIndex.next)
+        return Started(recovery: found.recovery, snapshotIndex: found.snapshot?.index ?? .zero, leads: leads)
+    }
+
+    private var hasLog: Bool {
+        get throws(StorageError) { try disk.list(folder + "/log").contains { $0.hasSuffix(".log") } }
     }
 
     /// Another one for each start, as the core wants it.
@@ -132,25 +175,10 @@ package final class RaftDriver: Sendable {
         return generator.next()
     }
 
-    /// Nobody else has to be waited for, or sent anything.
-    private var raftSettings: RaftSettings {
-        var settings = RaftSettings()
-        (settings.keptBytes, settings.tailEntries, settings.uncommittedBytes) = (0, 0, .max)
-        return settings
-    }
-
-    /// A snapshot of a program that knew no configurations has that of one server.
-    private func alone(_ mark: SnapshotMark) -> SnapshotMark {
-        var mark = mark
-        if mark.configuration.isEmpty { mark.configuration = Configuration(voters: [node]) }
-        return mark
-    }
-
     /// Campaigns and leads before anybody may propose: the only vote is its own (Raft section 5.2), and its first entry commits what came before.
     private func win(_ core: inout RaftCore, _ storage: RaftStorage) throws(StorageError) {
         let writer = LogWriter(storage.log, storage.votes, clock: telemetry.clock, observer: .silent)
         var output = RaftOutput()
-        core.started(now: telemetry.clock.now)
         core.handle(.tick, now: telemetry.clock.now, into: &output)
         while let last = output.writes.last {
             try writer.perform(output.writes.map { (ticket: $0.ticket, operations: storage.operations(of: $0)) })
@@ -160,90 +188,114 @@ package final class RaftDriver: Sendable {
         precondition(core.role == .leader && core.commitIndex == core.log.lastIndex, "a server alone that does not lead")
     }
 
-    private func logObserver(_ observer: Observer) -> LogThread.Observer {
-        LogThread.Observer(
-            durable: { _ in },
-            failed: { [telemetry] error in
-                telemetry.health.set("storage", .down, reason: error.description)
-                telemetry.events.emit("storage.failed", subject: telemetry.node.text, severity: .error, error.description)
-                observer.failed(error)
-            },
-            wrote: { [weak self] count, bytes, took in
-                self?.fsyncs.observe(took)
-                self?.entries.increment(by: count)
-                self?.bytesSinceSnapshot.add(bytes, ordering: .relaxed)
-            },
-            stored: { [weak self] ticket in
-                guard let self else { return }
-                let commit = running.withLock { running in
-                    running?.handle(.stored(ticket: ticket))
-                    return running?.output.commit
-                }
-                if let commit { observer.committed(commit) }
-            })
-    }
-
-    /// Appends payloads of the state machine; returns the first one's index, or nil when this server does not lead (any more).
-    package func propose(_ payloads: [[UInt8]]) -> LogIndex? {
-        running.withLock { running in
-            running?.handle(.propose(id: 0, payloads))
-            return running?.output.accepted.first?.first
+    /// Begins to talk to the others, and to keep time.
+    package func connect() {
+        guard let network, let peers else { return }
+        network.directory.setConnected { [weak peers] in peers?.isConnected($0) ?? false }
+        network.loop.execute { [self] in
+            peers.driver = self
+            followMembers()
         }
-    }
-
-    /// Since when the log's disk has been at one group of entries; nil while it has none.
-    package var writesSince: Instant? { running.withLock { $0?.thread.busySince } }
-
-    /// Whether enough was logged since the last snapshot for another.
-    package var wantsSnapshot: Bool {
-        bytesSinceSnapshot.load(ordering: .relaxed) > max(settings.snapshotBytes, lastSnapshotBytes.load(ordering: .relaxed))
-    }
-
-    /// A snapshot of this size stands for everything up to `index`.
-    package func didTakeSnapshot(through index: LogIndex, bytes: Int) {
-        bytesSinceSnapshot.store(0, ordering: .relaxed)
-        lastSnapshotBytes.store(bytes, ordering: .relaxed)
-        running.withLock { running in
-            guard let core = running?.core, let term = core.log.term(at: index) else { return }
-            let mark = SnapshotMark(
-                index: index, term: term, chain: 0, configuration: core.configuration, bytes: UInt64(bytes), checksum: 0)
-            running?.handle(.snapshotTaken(mark))
+        network.directory.whenChanged { [weak self] in
+            guard let self else { return }
+            network.loop.execute { self.followMembers() }
         }
-    }
-
-    package var status: Status {
-        running.withLock { running in
-            guard let core = running?.core else {
-                return Status(role: "follower", term: Term(0), lastIndex: .zero, commitIndex: .zero, logBytes: 0)
-            }
-            return Status(
-                role: core.role.rawValue, term: core.term, lastIndex: core.log.lastIndex, commitIndex: core.commitIndex,
-                logBytes: bytesSinceSnapshot.load(ordering: .relaxed))
-        }
-    }
-
-    private func register() {
-        let metrics = telemetry.metrics
-        metrics.computed(.gauge, "distric_raft_term", "Current Raft term.") { [weak self] in Double(self?.status.term.number ?? 0) }
-        metrics.computed(.gauge, "distric_raft_commit_index", "Highest committed log index.") { [weak self] in
-            Double(self?.status.commitIndex.number ?? 0)
-        }
-        metrics.computed(.gauge, "distric_raft_last_index", "Highest log index.") { [weak self] in
-            Double(self?.status.lastIndex.number ?? 0)
-        }
-        metrics.computed(.gauge, "distric_raft_is_leader", "1 when this node leads.") { [weak self] in self?.status.role == "leader" ? 1 : 0
-        }
-        metrics.computed(.gauge, "distric_raft_log_bytes", "Bytes logged since the last snapshot.") { [weak self] in
-            Double(self?.status.logBytes ?? 0)
-        }
+        running.withLock { $0?.schedule(self) }
     }
 
     /// Makes what was proposed durable and stops.
     package func close() {
-        let thread = running.withLock { running in
+        var stopped = running.withLock { running in
             defer { running = nil }
-            return running?.thread
+            return running
         }
-        thread?.close()
+        if let network, let peers { network.loop.execute { peers.closeAll() } }
+        stopped?.refuseAll()
+        stopped?.thread.close()
+    }
+
+    // MARK: Events
+
+    func handle(_ event: RaftCore.Event) { running.withLock { $0?.take(event, self) } }
+
+    /// A frame of Raft's from a server that is who it says it is.
+    package func receive(_ frame: Frame, from peer: NodeID?) throws(CallError) {
+        let incoming: RaftCodec.Incoming?
+        do throws(WireError) { incoming = try RaftCodec.decode(frame) } catch {
+            throw CallError(.invalid, "\(frame.header.type): \(error)")
+        }
+        guard let incoming else { return }
+        guard incoming.from == peer else {
+            throw CallError(.denied, "\(peer?.text ?? "no node") sends a message of '\(incoming.from)'")
+        }
+        handle(.message(incoming.message, from: incoming.from))
+    }
+
+    func tick(due: Instant) {
+        running.withLock { running in
+            guard running != nil else { return }
+            running?.tick(due: due, self)
+        }
+    }
+
+    /// On the loop: all that is to be sent, in one go.
+    func flush() {
+        guard let peers else { return }
+        let messages = running.withLock { $0?.takeOutgoing() ?? [] }
+        peers.send(messages)
+    }
+
+    /// On the loop: links to all who belong to the group, or are on their way out of it.
+    func followMembers() {
+        guard let peers else { return }
+        let members = running.withLock { running -> [NodeID] in
+            guard let core = running?.core else { return [] }
+            return core.configuration.members + core.progress.map(\.id)
+        }
+        peers.follow(members)
+    }
+
+    // MARK: The log's thread
+
+    private var logObserver: LogThread.Observer {
+        LogThread.Observer(
+            durable: { _ in },
+            failed: { [weak self] error in self?.failed(error) },
+            wrote: { [weak self] count, bytes, took in
+                self?.events.wrote(count, took)
+                self?.bytesSinceSnapshot.add(bytes, ordering: .relaxed)
+            },
+            stored: { [weak self] ticket in
+                guard let self else { return }
+                trustIfDurable(ticket)
+                handle(.stored(ticket: ticket))
+                for item in takeReceived() { handle(.snapshotReceived(item.mark, isWhole: item.isWhole)) }
+            })
+    }
+
+    func failed(_ error: StorageError) {
+        telemetry.health.set("storage", .down, reason: error.description)
+        telemetry.events.emit("storage.failed", subject: telemetry.node.text, severity: .error, error.description)
+        observer.withLock { $0 }?.failed(error)
+    }
+
+    private func takeReceived() -> [(mark: SnapshotMark, isWhole: Bool)] {
+        received.withLock { received in
+            defer { received = [] }
+            return received
+        }
+    }
+
+    func didReceive(_ mark: SnapshotMark, isWhole: Bool) { received.withLock { $0.append((mark, isWhole)) } }
+
+    /// What makes it good is durable: from here on the server may forget that it lost anything. On the log's thread.
+    private func trustIfDurable(_ ticket: UInt64) {
+        let storage = running.withLock { running -> RunningRaft.OwnedStorage? in
+            guard let wanted = running?.trustTicket, wanted <= ticket else { return nil }
+            running?.trustTicket = nil
+            return running?.storage
+        }
+        guard let storage else { return }
+        do throws(StorageError) { try storage.trust() } catch { failed(error) }
     }
 }

@@ -11,6 +11,17 @@ struct SettingOptions: ParsableArguments {
     @Option(name: .long, help: "Data folder.") var data: String?
     @Option(name: .long, help: "host:port of the HTTP API; port 0 takes a free one.") var http: String?
     @Option(name: .long, help: "host:port for calls over the binary protocol; port 0 takes a free one, none takes none.") var rpc: String?
+    @Option(
+        name: .customLong("bootstrap-expect"),
+        help: "Begin a cluster with so many coordinators, all of them started with the same number and the same --join.") var expect:
+        String?
+    @Option(
+        name: .long,
+        help: "host:port for calls of nodes of the cluster, separated by commas: all that begin one, or any of one that is there.")
+    var join: String?
+    @Flag(name: .customLong("allow-chaos"), help: "Let links and disk of this node be disturbed on purpose ('distric chaos').")
+    var allowChaos =
+        false
     @Option(name: .long, help: "exec and http tasks at once.") var slots: String?
     @Option(name: .customLong("allow-exec"), help: "Programs that exec@1 may start: patterns on real paths, separated by commas.")
     var allowExec: String?
@@ -28,7 +39,8 @@ struct SettingOptions: ParsableArguments {
         var flags: [(key: String, flag: String, text: String)] = []
         for (key, flag, text) in [
             ("node.id", "--id", id), ("node.role", "--role", role), ("node.data", "--data", data), ("http.address", "--http", http),
-            ("rpc.address", "--rpc", rpc),
+            ("rpc.address", "--rpc", rpc), ("cluster.bootstrap_expect", "--bootstrap-expect", expect), ("cluster.join", "--join", join),
+            ("chaos.allow", "--allow-chaos", allowChaos ? "true" : nil),
             ("worker.slots", "--slots", slots), ("worker.allow_exec", "--allow-exec", allowExec),
             ("worker.allow_http", "--allow-http", allowHTTP),
             ("log.level", "--log-level", logLevel), ("http.insecure", "--insecure", insecure ? "true" : nil),
@@ -51,6 +63,11 @@ struct NodeCommand: AsyncParsableCommand {
 
               distric node
               distric node --data /var/lib/distric --http 127.0.0.1:9090 --allow-exec '/usr/bin/*,/opt/jobs/*'
+
+            Three coordinators on one machine, each in a terminal of its own (N is 1, 2 and 3):
+
+              distric node --id c-N --data /tmp/c-N --http 127.0.0.1:808N --rpc 127.0.0.1:900N \\
+                --bootstrap-expect 3 --join 127.0.0.1:9001,127.0.0.1:9002,127.0.0.1:9003
             """)
     @OptionGroup var options: SettingOptions
     @Option(name: .long, help: "Definitions (files or folders) to put into force once the node is ready; repeatable.") var apply: [String] =
@@ -59,7 +76,7 @@ struct NodeCommand: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
-        let node = try Node(settings: try options.settings(), guardProgram: OwnProgram.path)
+        let node = try await Node.open(settings: try options.settings(), guardProgram: OwnProgram.path)
         node.installLibraryTelemetry()
         let (urls, ready) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
         try await withThrowingTaskGroup(of: Void.self) { group in

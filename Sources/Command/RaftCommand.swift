@@ -8,23 +8,18 @@ import Text
 /// `distric raft`.
 struct RaftCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "raft", abstract: "The consensus of a node: how it is, what is on its disk, and scripts that try it by hand.",
+        commandName: "raft",
+        abstract: "The consensus of the cluster: who leads, its members, what is on a node's disk, and scripts that try it by hand.",
         discussion: """
-            The first asks a node that runs; the others need none.
+            Log and script need no node; the others ask one.
 
               distric raft
+              distric raft peers
+              distric raft transfer --to c-2
               distric raft log verify /var/lib/distric
               distric raft script scenario.txt
             """,
-        subcommands: [Status.self, Log.self, Script.self], defaultSubcommand: Status.self)
-
-    struct Status: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Role, term and log of the node that is asked.")
-        @OptionGroup var asked: Operator.Raft
-
-        @concurrent
-        func run() async throws { try await asked.run() }
-    }
+        subcommands: Operator.Raft.configuration.subcommands + [Log.self, Script.self], defaultSubcommand: Operator.Raft.Status.self)
 
     struct Log: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

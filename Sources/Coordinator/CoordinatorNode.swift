@@ -1,11 +1,13 @@
 package import Cluster
 package import Observability
 package import Primitives
+import Raft
 package import Storage
 import Synchronization
+import Transport
 import Wire
 
-/// A coordinator put together: recovers its state from disk, then plans.
+/// A coordinator put together: recovers its state from disk, then follows the cluster's leader or plans.
 package final class CoordinatorNode: Sendable {
     package struct Settings: Equatable, Sendable {
         package var raft = RaftDriver.Settings()
@@ -31,17 +33,31 @@ package final class CoordinatorNode: Sendable {
     package let intake: Intake
     package let history: HistoryStore
     package let raft: RaftDriver
+    package let directory: PeerDirectory
     package let metrics: CoordinatorMetrics
     package let recovery: Recovery
     private let clock: any NodeClock
+    private let disk: any Disk
+    private let path: String
 
-    /// Reads the folder, becomes leader, and begins to plan. Throws before anything was changed when the folder cannot be trusted.
-    package init(folder: DataFolder, disk: any Disk, settings: Settings, telemetry: Telemetry, seed: UInt64) throws(StorageError) {
+    /// Reads the folder and begins to plan, or to follow. Throws before anything was changed when the folder cannot be trusted.
+    ///
+    /// - Parameters:
+    ///   - network: how the other coordinators are reached; nil where there are none, and never will be.
+    ///   - founders: the voters that the cluster began with; nobody when this node joined it. Of no interest once a snapshot says who there is.
+    package init(
+        folder: DataFolder, disk: any Disk, settings: Settings, telemetry: Telemetry, seed: UInt64, network: RaftDriver.Network? = nil,
+        founders: [NodeID]? = nil
+    ) throws(StorageError) {
         let began = telemetry.clock.now
         clock = telemetry.clock
+        self.disk = disk
+        path = folder.path
+        let node = folder.identity.node
         let raft = RaftDriver(
-            node: folder.identity.node, folder: folder.path + "/raft", disk: disk, settings: settings.raft, telemetry: telemetry)
+            node: node, folder: folder.path + "/raft", disk: disk, settings: settings.raft, network: network, telemetry: telemetry)
         let history = try HistoryStore(disk: disk, folder: folder.path + "/history", settings: settings.history, telemetry: telemetry)
+        if let network { directory = network.directory } else { directory = try Self.alone(node, folder, disk, telemetry) }
         let historyEnd = history.lastIndex
         let raftFolder = folder.path + "/raft/log"
         if history.unreadableBytes > 0 {
@@ -51,39 +67,58 @@ package final class CoordinatorNode: Sendable {
         }
         let metrics = CoordinatorMetrics(telemetry.metrics)
         let dedup = DedupWindow(age: settings.dedupAge, limit: settings.dedupKeys)
-        let replay = Replay(state: CoordinatorState(cluster: folder.identity.cluster, dedup: dedup), dedup: dedup, history: history)
+        let replica = ReplicaApplier(cluster: folder.identity.cluster, dedup: dedup, history: history)
         let mailbox = LoopBox()
-        let (found, term, next) = try raft.start(
-            restore: { manifest, bytes throws(StorageError) in try replay.restore(bytes, manifest) },
-            replay: { entry throws(StorageError) in try replay.apply(entry) },
+        let started = try raft.start(
+            initial: Configuration(voters: founders ?? [node]),
+            restore: { manifest, bytes throws(StorageError) in try replica.restore(bytes, at: manifest.position.index) },
+            replay: { entry throws(StorageError) in _ = try replica.apply(entry) },
             accept: { recovery throws(StorageError) in
                 // The history is written from what is committed: it can never be ahead of the log.
                 guard recovery.last.index < historyEnd else { return }
                 throw StorageError.gap(path: raftFolder, expected: historyEnd, found: recovery.last.index)
             },
-            observer: .init(committed: { mailbox.committed($0) }, failed: { mailbox.failed($0) }))
+            observer: .init(
+                committed: { index in mailbox.put { $0.didCommit(index) } }, restored: { _ in mailbox.put { $0.didRestore() } },
+                role: { role in mailbox.put { $0.didChange(role) } }, failed: { error in mailbox.put { $0.didFail(error) } }))
         try history.flush()
-        // The leader's own first entry stands between the log as read and what is planned next.
-        replay.state.begin(LogIndex(next.number - 1), term: term, time: replay.state.time)
-        let (catalog, unreadable) = Catalog.compile(replay.state)
+        let state = replica.state
+        let (catalog, unreadable) = Catalog.compile(state)
         for key in unreadable {
             telemetry.events.emit(
                 "catalog.unreadable", subject: key.name, severity: .error, "\(key.kind) '\(key.name)' cannot be read by this program")
         }
-        let planner = Planner(
-            term: term, state: replay.state, catalog: catalog, seed: seed, wall: telemetry.clock.wall, environment: settings.environment,
-            limits: settings.limits)
         loop = CoordinatorLoop(
-            view: .init(state: replay.state, catalog: catalog), raft: raft, history: history, telemetry: telemetry, metrics: metrics)
+            view: .init(state: state, catalog: catalog), raft: raft, history: history, telemetry: telemetry, metrics: metrics,
+            holdsTimers: TimersHold.isSet(folder.path, disk: disk))
         intake = Intake(loop: loop, telemetry: telemetry, metrics: metrics, environment: settings.environment, seed: seed ^ 0x1274_4E)
         recovery = Recovery(
-            entries: found.entries, snapshotIndex: replay.snapshotIndex, openRuns: planner.state.runs.count,
-            took: telemetry.clock.now.duration(since: began), cutAt: found.cut.map { "\($0.path):\($0.offset)" })
+            entries: started.recovery.entries, snapshotIndex: replica.snapshotIndex, openRuns: state.runs.count,
+            took: telemetry.clock.now.duration(since: began), cutAt: started.recovery.cut.map { "\($0.path):\($0.offset)" })
         self.history = history
         self.raft = raft
         self.metrics = metrics
+        let (directory, level) = (directory, CommandCodec.featureLevel)
+        let announced: @Sendable () -> [NodeID: UInt16] = {
+            Dictionary(
+                uniqueKeysWithValues: raft.status.voters.map { ($0, $0 == node ? level : directory.facts($0)?.featureLevel ?? 0) })
+        }
         mailbox.connect(loop)
-        loop.run(planner: planner)
+        loop.run(
+            LoopThread(
+                loop: loop, applier: replica,
+                plan: .init(seed: seed, environment: settings.environment, limits: settings.limits, announced: announced)))
+        raft.connect()
+    }
+
+    private static func alone(_ node: NodeID, _ folder: DataFolder, _ disk: any Disk, _ telemetry: Telemetry) throws(StorageError)
+        -> PeerDirectory
+    {
+        var hello = Hello()
+        hello.node = node
+        hello.cluster = folder.identity.cluster
+        return try PeerDirectory(
+            own: OwnHello(hello), node: node, disk: disk, path: folder.path + "/raft/peers", clock: telemetry.clock)
     }
 
     /// What must not stand still here: the thread that plans, and the disk under the log.
@@ -95,6 +130,33 @@ package final class CoordinatorNode: Sendable {
         ]
     }
 
+    /// Before a node that leads stops: another one takes over, so that nobody has to notice that it is gone. Does not wait for long.
+    package func handOver() async {
+        let status = raft.status
+        guard status.isLeader, status.voters.count > 1 else { return }
+        let transfer = Task { [raft] in _ = try? await raft.transfer(to: nil) }
+        let patience = Task { try? await Task.sleep(for: Self.patience) }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await transfer.value }
+            group.addTask { await patience.value }
+            await group.next()
+            patience.cancel()
+            // Who waits for the transfer is let go when the driver is closed.
+            group.cancelAll()
+            raft.letAskersGo()
+        }
+    }
+
+    private static let patience = Duration.seconds(1)
+
+    /// Lets timers fire that were held back since a backup was restored, also after the next start.
+    ///
+    /// - Returns: whether they were held.
+    package func resumeTimers() throws(StorageError) -> Bool {
+        try TimersHold.clear(path, disk: disk)
+        return loop.resumeTimers()
+    }
+
     /// Makes all that was acknowledged durable (it is already), stops planning, and closes the files.
     package func stop() {
         loop.stop()
@@ -103,79 +165,26 @@ package final class CoordinatorNode: Sendable {
     }
 }
 
-/// Rebuilds the state from snapshot and log by the same `apply` that the leader used.
-private final class Replay {
-    var state: CoordinatorState
-    private(set) var snapshotIndex = LogIndex.zero
-    private let dedup: DedupWindow
-    private let history: HistoryStore
-
-    init(state: CoordinatorState, dedup: DedupWindow, history: HistoryStore) {
-        self.state = state
-        self.dedup = dedup
-        self.history = history
-    }
-
-    func restore(_ bytes: [UInt8], _ manifest: SnapshotStore.Manifest) throws(StorageError) {
-        do throws(WireError) {
-            let found = try StateCodec.decode(bytes, dedup: dedup)
-            guard found.cluster == state.cluster else {
-                throw WireError.badValue(tag: 2, reason: "the snapshot is of cluster \(found.cluster)", at: 0)
-            }
-            state = found
-            snapshotIndex = found.applied
-        } catch {
-            throw .unreadable(index: manifest.position.index, reason: "snapshot: \(error)")
-        }
-    }
-
-    func apply(_ entry: LogEntry) throws(StorageError) {
-        guard entry.kind == .commands else { return state.begin(entry.index, term: entry.term, time: state.time) }
-        var applied = Applied()
-        do throws(WireError) {
-            let (time, commands) = try CommandCodec.decode(entry.payload)
-            state.begin(entry.index, term: entry.term, time: time)
-            for command in commands {
-                do throws(DigestMismatch) { try state.apply(command, into: &applied) } catch {
-                    throw WireError.badValue(tag: 0x30, reason: error.description, at: 0)
-                }
-            }
-        } catch {
-            throw .unreadable(index: entry.index, reason: error.description)
-        }
-        try history.append(applied.history, index: entry.index, time: state.time)
-    }
-}
-
-/// Holds what the log says until there is somebody to tell.
+/// Holds what the log says until there is somebody to tell, in order.
 private final class LoopBox: Sendable {
     private struct State {
         var loop: CoordinatorLoop?
-        var committed = LogIndex.zero
-        var failure: StorageError?
+        var news: [@Sendable (CoordinatorLoop) -> Void] = []
     }
 
     private let state = Mutex(State())
 
-    func committed(_ index: LogIndex) {
+    func put(_ news: @escaping @Sendable (CoordinatorLoop) -> Void) {
         state.withLock { state in
-            state.committed = max(state.committed, index)
-            state.loop?.didCommit(index)
-        }
-    }
-
-    func failed(_ error: StorageError) {
-        state.withLock { state in
-            state.failure = error
-            state.loop?.didFail(error)
+            if let loop = state.loop { news(loop) } else { state.news.append(news) }
         }
     }
 
     func connect(_ loop: CoordinatorLoop) {
         state.withLock { state in
             state.loop = loop
-            loop.didCommit(state.committed)
-            if let failure = state.failure { loop.didFail(failure) }
+            for item in state.news { item(loop) }
+            state.news = []
         }
     }
 }

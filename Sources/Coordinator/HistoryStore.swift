@@ -63,6 +63,9 @@ package final class HistoryStore: Sendable {
     /// Bytes that opening had to pass over.
     package var unreadableBytes: Int { state.withLock { $0.unreadable } }
 
+    /// Its files, looked at beside this store.
+    package var files: HistoryFiles { HistoryFiles(disk: disk, folder: folder) }
+
     /// The highest log index of which something is stored.
     package var lastIndex: LogIndex { state.withLock { $0.lastIndex } }
 

@@ -30,6 +30,13 @@ package final class Intake: Sendable {
     /// What each rule was asked and answered.
     package let statistics: RuleStatistics
     private let sampledCatalog = Atomic<UInt64>(0)
+    private let door = Mutex<@Sendable () -> String?>({ nil })
+
+    /// Asked before anything else: why no message is taken now, for whoever sent it; nil while they are taken.
+    package var refusing: @Sendable () -> String? {
+        get { door.withLock { $0 } }
+        set { door.withLock { $0 = newValue } }
+    }
 
     package init(loop: CoordinatorLoop, telemetry: Telemetry, metrics: CoordinatorMetrics, environment: [String: String], seed: UInt64) {
         self.loop = loop
@@ -55,6 +62,10 @@ package final class Intake: Sendable {
     /// message of a batch has a trace of its own.
     package func submit(_ messages: [Message], trace: TraceContext?) async -> [Verdict] {
         metrics.received.increment(by: messages.count)
+        if let why = refusing() {
+            metrics.refused.increment(by: messages.count)
+            return [Verdict](repeating: .busy(why), count: messages.count)
+        }
         let roots = messages.count == 1 ? [] : messages.map { begin($0) }
         let traces = messages.count == 1 ? [trace] : roots.map { $0?.context }
         var verdicts = [Verdict](repeating: .busy("the catalog keeps changing"), count: messages.count)

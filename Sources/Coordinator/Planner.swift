@@ -90,6 +90,7 @@ package struct Planner {
         case .cancel(let run, let reason, let token): cancel(run, reason, token)
         case .retry(let run, let trace, let token): retry(run, trace, token)
         case .join(let node, let slots, let light): join(node, slots, light)
+        case .raiseFeatureLevel(let level, let announced, let token): raise(to: level, announced, token)
         }
     }
 
@@ -249,7 +250,9 @@ package struct Planner {
             message: old.message, params: params, timeout: action?.timeout, retriesLeft: 0, retryOf: old.id, trace: trace, now: wall)
         var context = context(found.definition)
         _ = run.handle(.start, &context)
-        emit(.start(Start(run: run)))
+        let start = Command.start(Start(run: run))
+        guard state.permits(start) else { return answer(token, .conflict(Self.refusal(start, state)), now: true) }
+        emit(start)
         output.notices.append((state.applied, .runStarted))
         note(run, before: nil)
         answer(token, .started(run.id))
@@ -376,7 +379,9 @@ package struct Planner {
 
     // MARK: Entries
 
-    private mutating func emit(_ command: Command) {
+    /// Whoever calls has looked whether the cluster's level permits the command.
+    mutating func emit(_ command: Command) {
+        precondition(state.permits(command), "\(command.kind) at feature level \(state.featureLevel)")
         lastSuccessor = if case .settle(let settle) = command { settle.successor } else { nil }
         if batch == nil {
             state.begin(state.applied.next, term: term, time: wall)
@@ -407,7 +412,7 @@ package struct Planner {
         newCatalog = nil
     }
 
-    private mutating func answer(_ token: Int, _ answer: Answer, now: Bool = false) {
+    mutating func answer(_ token: Int, _ answer: Answer, now: Bool = false) {
         output.answers.append((now ? .zero : state.applied, token, answer))
     }
 }

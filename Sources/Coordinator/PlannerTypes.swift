@@ -55,6 +55,9 @@ extension Planner {
         /// A new run in place of one that has ended.
         case retry(WorkflowRun, trace: TraceContext?, token: Int)
         case join(NodeID, slots: Int, light: Int)
+        /// What each voter says that its program knows, 0 for one that has not said. Nil raises to the most that all know, where the
+        /// cluster is new.
+        case raiseFeatureLevel(to: UInt16?, announced: [NodeID: UInt16], token: Int?)
     }
 
     package enum Answer: Equatable, Sendable {

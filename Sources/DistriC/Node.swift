@@ -29,6 +29,8 @@ public final class Node: Sendable {
     private let port: Int
     private let healthAddress: (host: String, port: Int)?
     private let calls: NodeCalls
+    private let network: NodeNetwork
+    private let diskGuard: DiskGuard
     private let info: NodeInfo
     private let startedAt: ClusterTime
     private let logger: Logger
@@ -45,27 +47,48 @@ public final class Node: Sendable {
         try Self.checkRoles(settings)
         let plan = try NodeCalls.Plan(settings)
         let wantedID = try Self.nodeID(settings)
+        let room = try DiskGuard.Settings(settings)
         let clock = SystemClock()
-        let disk = FileDisk()
+        let path = Self.dataPath(settings)
+        let founding = try Self.founding(settings, path)
         folder = try Self.storage { () throws(StorageError) in
-            var generator = SystemRandomNumberGenerator()
-            return try DataFolder.open(
-                Self.dataPath(settings), node: wantedID, fallback: Self.hostID(), featureLevel: CommandCodec.featureLevel,
-                disk: disk
-            ) { UUIDv7(at: clock.wall, using: &generator) }
+            try DataFolder.open(
+                path, node: wantedID, fallback: Self.hostID(), featureLevel: CommandCodec.featureLevel, disk: FileDisk()
+            ) { founding?.cluster ?? Self.newID() }
         }
         try plan.check(folder.identity.node)
-        (telemetry, sink, spanExport) = try Self.telemetry(settings, folder, disk, clock, logDescriptor)
+        let plain = FileDisk()
+        // Before anything is written that would find none.
+        try Self.storage { () throws(StorageError) in try DiskGuard.makeRoom(path: path, disk: plain, settings: room) }
+        (telemetry, sink, spanExport) = try Self.telemetry(settings, folder, plain, clock, logDescriptor)
         logger = telemetry.logger("node")
         startedAt = clock.wall
-        coordinator = try Self.coordinator(settings, folder, disk, telemetry)
+        let (identity, startedAt, telemetry) = (folder.identity, startedAt, telemetry)
+        let network = try Self.storage { () throws(StorageError) in
+            try NodeNetwork(
+                plan, settings, node: identity.node, folder: path, founding: founding, cluster: identity.cluster,
+                clusterEpoch: identity.epoch, startedAt: startedAt, disk: plain, telemetry: telemetry)
+        }
+        let own = NodeDisk(plain, folder: path, links: network.faults, telemetry: telemetry)
+        let coordinator = try Self.coordinator(settings, folder, own.log, telemetry, network, founding)
+        self.coordinator = coordinator
+        let diskGuard = DiskGuard(path: path, disk: plain, settings: room, telemetry: telemetry) { [weak raft = coordinator.raft] level in
+            // Whoever leads on a disk that is full stops all; when no other can, it goes on.
+            if level == .critical { raft?.handOver() }
+        }
+        self.diskGuard = diskGuard
+        coordinator.intake.refusing = { [weak diskGuard] in diskGuard?.refusal }
+        diskGuard.check()
         let isWorker = settings.list("node.role").contains("worker")
-        worker = isWorker ? try Self.worker(settings, folder, disk, telemetry, guardProgram) : nil
-        info = NodeInfo(
+        worker = isWorker ? try Self.worker(settings, folder, plain, telemetry, guardProgram) : nil
+        var info = NodeInfo(
             node: folder.identity.node, cluster: folder.identity.cluster, version: Self.version, coordinator: coordinator, worker: worker,
             telemetry: telemetry, payloadLimit: settings.bytes("intake.payload_bytes"), startedAt: startedAt,
             settings: .list(settings.listing))
-        calls = NodeCalls(plan, settings, info: info, folder: folder.path, featureLevel: CommandCodec.featureLevel)
+        info.chaos = own.chaos
+        self.info = info
+        self.network = network
+        calls = NodeCalls(plan, settings, info: info, folder: folder.path, network: network)
     }
 
     /// Opens the data folder and recovers; nothing listens yet.
@@ -115,8 +138,9 @@ public final class Node: Sendable {
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(
                 service: HealthWatch(
-                    telemetry: telemetry, coordinator: coordinator, path: folder.path, sink: sink, spansDropped: spanExport?.dropped)),
-            .init(service: Sampling(telemetry: telemetry, coordinator: coordinator)),
+                    telemetry: telemetry, coordinator: coordinator, sink: sink, spansDropped: spanExport?.dropped)),
+            .init(service: Sampling(telemetry: telemetry, coordinator: coordinator, diskGuard: diskGuard)),
+            .init(service: GatheringService(gathering: network.gathering, raft: coordinator.raft)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
         if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
@@ -154,7 +178,7 @@ public final class Node: Sendable {
     /// A socket in the data folder always; an address where one is set.
     private func openHealthDoor() async -> HealthDoor {
         let door = HealthDoor(telemetry: telemetry)
-        door.watch(StallWatch(HealthDoor.loops + coordinator.probes, telemetry: telemetry))
+        door.watch(StallWatch(HealthDoor.loops + [network.probe] + coordinator.probes, telemetry: telemetry))
         do { try await door.open(socket: folder.path + "/health.sock") } catch {
             // A path of more than 107 bytes, most of all: the front door says the same.
             logger.warning("no socket for health", metadata: ["path": "\(folder.path)/health.sock", "error": "\(error)"])
@@ -169,9 +193,13 @@ public final class Node: Sendable {
     }
 
     private func stop() async {
+        await coordinator.handOver()
         await calls.close(grace: .seconds(1))
         telemetry.events.emit("node.stopped", subject: id, "node \(id) stops")
+        // A sync that stalls on purpose would hold the stop.
+        info.chaos?.end()
         coordinator.stop()
+        await calls.closeNetwork()
         logger.info("stopped")
         sink.flush()
     }
@@ -186,13 +214,14 @@ public final class Node: Sendable {
             telemetry.events.emit(
                 "raft.log_cut", subject: id, severity: .warning, "a tail that was never acknowledged was cut off the log at \(cut)")
         }
-        telemetry.events.emit("raft.leader", subject: id, "\(id) leads term \(coordinator.raft.status.term)")
     }
 
     fileprivate func serve(ready: @escaping @Sendable (String) -> Void) async throws {
         try await calls.open()
-        try await HTTPServer.run(info: info, host: host, port: port, logger: telemetry.logger("http")) { [telemetry, host, logger] port in
+        try await HTTPServer.run(info: info, host: host, port: port, logger: telemetry.logger("http")) {
+            [telemetry, host, logger, calls] port in
             telemetry.health.set("http", .up)
+            calls.announce(host: host, port: port)
             let shown = host.contains(":") ? "[\(host)]" : host
             logger.info("ready", metadata: ["url": "http://\(shown):\(port)"])
             ready("http://\(shown):\(port)")
@@ -229,14 +258,14 @@ extension Node {
         return state + "/distric/node"
     }
 
-    private static func nodeID(_ settings: Settings) throws(DistriCError) -> NodeID? {
+    static func nodeID(_ settings: Settings) throws(DistriCError) -> NodeID? {
         let text = settings.text("node.id")
         guard !text.isEmpty else { return nil }
         do throws(IdentifierError) { return try NodeID(text) } catch { throw DistriCError(.badConfiguration, "node.id: \(error)") }
     }
 
     /// One node needs a coordinator; a worker by itself needs one to join, which comes with the cluster.
-    private static func checkRoles(_ settings: Settings) throws(DistriCError) {
+    static func checkRoles(_ settings: Settings) throws(DistriCError) {
         let roles = settings.list("node.role")
         if let unknown = roles.first(where: { !["coordinator", "worker"].contains($0) }) {
             throw DistriCError(.badConfiguration, "node.role: '\(unknown)' is neither coordinator nor worker")
@@ -248,7 +277,7 @@ extension Node {
     }
 
     /// The host's name, made to fit.
-    private static func hostID() -> NodeID {
+    static func hostID() -> NodeID {
         let name = ProcessInfo.processInfo.hostName.lowercased().map {
             $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "." || $0 == "-") ? $0 : "-"
         }
@@ -261,7 +290,7 @@ extension Node {
         return id
     }
 
-    private static func address(_ settings: Settings, _ key: String) throws(DistriCError) -> (host: String, port: Int) {
+    static func address(_ settings: Settings, _ key: String) throws(DistriCError) -> (host: String, port: Int) {
         let text = settings.text(key)
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port) else {
             throw DistriCError(.badConfiguration, "\(key) = '\(text)': expected host:port")
@@ -278,9 +307,21 @@ extension Node {
         return (host.isEmpty ? "127.0.0.1" : host, port)
     }
 
-    private static func coordinator(_ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ telemetry: Telemetry)
-        throws(DistriCError) -> CoordinatorNode
-    {
+    /// With whom the folder's cluster began; nil for one that began alone.
+    private static func founding(_ settings: Settings, _ path: String) throws(DistriCError) -> Founding? {
+        let (found, isNew) = try storage { () throws(StorageError) in
+            (
+                try Founding.read(path, disk: FileDisk()),
+                try DataFolder.readIdentity(at: path, featureLevel: CommandCodec.featureLevel, disk: FileDisk()) == nil
+            )
+        }
+        guard isNew, found == nil, isToForm(settings) else { return found }
+        throw DistriCError(.badConfiguration, "a node that is to find its cluster first is opened with Node.open(settings:)")
+    }
+
+    private static func coordinator(
+        _ settings: Settings, _ folder: DataFolder, _ disk: any Disk, _ telemetry: Telemetry, _ network: NodeNetwork, _ founding: Founding?
+    ) throws(DistriCError) -> CoordinatorNode {
         var own = CoordinatorNode.Settings()
         own.raft.segmentBytes = settings.bytes("raft.segment_bytes") / 8 * 8
         own.raft.snapshotBytes = settings.bytes("raft.snapshot_bytes")
@@ -292,12 +333,14 @@ extension Node {
         own.environment = settings.table("workflows.env")
         let chosen = own
         return try storage { () throws(StorageError) in
-            try CoordinatorNode(folder: folder, disk: disk, settings: chosen, telemetry: telemetry, seed: .random(in: 0...UInt64.max))
+            try CoordinatorNode(
+                folder: folder, disk: disk, settings: chosen, telemetry: telemetry, seed: .random(in: 0...UInt64.max),
+                network: network.driver, founders: founding?.voters)
         }
     }
 
     private static func worker(
-        _ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ telemetry: Telemetry, _ guardProgram: String?
+        _ settings: Settings, _ folder: DataFolder, _ disk: any Disk, _ telemetry: Telemetry, _ guardProgram: String?
     ) throws(DistriCError) -> TaskRunner {
         var own = WorkerSettings()
         own.capacity = WorkerCapacity(slots: settings.whole("worker.slots"))
@@ -378,6 +421,7 @@ private struct EventService: Service {
 private struct Sampling: Service {
     let telemetry: Telemetry
     let coordinator: CoordinatorNode
+    let diskGuard: DiskGuard
 
     @concurrent
     func run() async throws {
@@ -385,6 +429,8 @@ private struct Sampling: Service {
             repeat {
                 telemetry.history.sample()
                 coordinator.intake.sample()
+                diskGuard.check()
+                if diskGuard.level == .critical, coordinator.loop.isLeading { coordinator.raft.handOver() }
             } while (try? await Task.sleep(for: .seconds(1))) != nil
         }
     }

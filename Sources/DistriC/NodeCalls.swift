@@ -2,7 +2,6 @@ import API
 import Coordinator
 import Foundation
 import Logging
-import NIOPosix
 import Observability
 import Primitives
 import ServiceLifecycle
@@ -25,11 +24,31 @@ final class NodeCalls: Sendable {
     /// Where and with what, checked before the node touches anything.
     struct Plan: Sendable {
         let address: PeerAddress?
+        /// Under which other nodes reach it, where that is another one.
+        let advertised: PeerAddress?
         let tls: TLSSource?
+        /// Whom to ask for the cluster.
+        let seeds: [PeerAddress]
 
         init(_ settings: Settings) throws(DistriCError) {
             tls = try NodeCalls.source(settings)
             address = try NodeCalls.address(settings, isSecure: tls != nil)
+            advertised = try settings.text("rpc.advertise").isEmpty ? nil : Self.read("rpc.advertise", settings.text("rpc.advertise"))
+            var seeds: [PeerAddress] = []
+            for text in settings.list("cluster.join") { seeds.append(try Self.read("cluster.join", text)) }
+            self.seeds = seeds
+            guard settings.whole("cluster.bootstrap_expect") < 2 || !seeds.isEmpty else {
+                throw DistriCError(
+                    .badConfiguration,
+                    "cluster.bootstrap_expect = \(settings.whole("cluster.bootstrap_expect")) without cluster.join: name the addresses for calls of all of them (--join host:port,host:port,...)"
+                )
+            }
+        }
+
+        private static func read(_ key: String, _ text: String) throws(DistriCError) -> PeerAddress {
+            do throws(TransportError) { return try PeerAddress(text) } catch {
+                throw DistriCError(.badConfiguration, "\(key) = '\(text)': expected host:port")
+            }
         }
 
         /// A node with somebody else's certificate would be ready, and refused by everybody.
@@ -42,27 +61,29 @@ final class NodeCalls: Sendable {
         }
     }
 
-    init(_ plan: Plan, _ settings: Settings, info: NodeInfo, folder: String, featureLevel: UInt16) {
+    private let advertised: PeerAddress?
+    private let network: NodeNetwork
+    private let httpAdvertised: String
+
+    init(_ plan: Plan, _ settings: Settings, info: NodeInfo, folder: String, network: NodeNetwork) {
+        self.network = network
+        advertised = plan.advertised
+        httpAdvertised = settings.text("http.advertise")
         address = plan.address
         tls = plan.tls
         telemetry = info.telemetry
         logger = telemetry.logger("rpc")
         socket = .unix(path: folder + "/rpc.sock")
-        var hello = Hello()
-        hello.node = info.node
-        hello.cluster = info.cluster
-        hello.roles = settings.list("node.role")
-        hello.featureLevel = featureLevel
-        hello.software = "distric \(info.version)"
-        hello.epoch = info.startedAt.milliseconds
         var own = RPCServer.Settings()
         own.connections = settings.whole("rpc.connections")
         own.callsAtOnce = settings.whole("rpc.calls_at_once")
         own.connectsPerSecond = Double(settings.whole("rpc.connects_per_second"))
         own.connectBurst = own.connectsPerSecond * 5
+        var handlers = CallDoor(info: info, logger: telemetry.logger("rpc")).handlers
+        network.add(to: &handlers, raft: info.coordinator.raft)
         server = RPCServer(
-            hello: hello, handlers: CallDoor(info: info, logger: telemetry.logger("rpc")).handlers, settings: own, tls: tls,
-            group: MultiThreadedEventLoopGroup.singleton, telemetry: telemetry)
+            hello: network.hello, handlers: handlers, settings: own, tls: tls, faults: network.faults, group: network.group,
+            telemetry: telemetry)
         let server = server
         info.callers.connect { server.callers }
         let tls = plan.tls
@@ -116,6 +137,7 @@ final class NodeCalls: Sendable {
         guard let address else { return }
         do throws(TransportError) {
             let bound = try await server.listen(address)
+            network.announce(bound, advertised)
             logger.info("calls", metadata: ["address": "\(bound)", "tls": "\(tls != nil)"])
         } catch {
             let isTaken = error.description.contains("EADDRINUSE") || error.description.contains("errno: 98")
@@ -126,6 +148,15 @@ final class NodeCalls: Sendable {
                     : error.description)
         }
     }
+
+    /// The URL of a node's front door, as others reach it.
+    static func url(_ settings: Settings, _ host: String, _ port: Int) -> String { url(settings.text("http.advertise"), host, port) }
+
+    private static func url(_ advertised: String, _ host: String, _ port: Int) -> String {
+        advertised.isEmpty ? "http://\(host.contains(":") ? "[\(host)]" : host):\(port)" : advertised
+    }
+
+    func announce(host: String, port: Int) { network.announce(http: Self.url(httpAdvertised, host, port)) }
 
     /// Takes the certificates that are in the files now, for connections from here on.
     func reload() {
@@ -166,6 +197,11 @@ final class NodeCalls: Sendable {
     func close(grace: Duration) async {
         await server.drain(grace: grace)
         if case .unix(let path) = socket { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    /// After the last message to the others.
+    func closeNetwork() async {
+        await network.close()
     }
 }
 

@@ -20,8 +20,9 @@ private struct Losses {
 struct HealthWatch: Service {
     let telemetry: Telemetry
     let coordinator: CoordinatorNode
-    let path: String
     let sink: LogSink
+    /// What a node may be behind and be as good as the others.
+    private static let fewEntries: UInt64 = 10_000
     /// Of the queue to a collector.
     let spansDropped: Counter?
 
@@ -41,17 +42,6 @@ struct HealthWatch: Service {
     }
 
     private func lookAtDisk() {
-        let (free, total) = FileDisk().space(at: path)
-        let percent = total == 0 ? 100 : Double(free) * 100 / Double(total)
-        if percent < 10 {
-            let reason =
-                "\(String(format: "%.1f", percent)) % of the disk is free (\(free >> 20) MiB); below 10 % is too little for comfort"
-            if telemetry.health.set("disk", .degraded, reason: reason) {
-                telemetry.events.emit("disk.low", subject: path, severity: .warning, reason)
-            }
-        } else {
-            telemetry.health.set("disk", .up)
-        }
         if let failure = coordinator.loop.storageFailure {
             telemetry.health.set("storage", .down, reason: failure.description)
         } else {
@@ -60,8 +50,16 @@ struct HealthWatch: Service {
     }
 
     private func lookAtRaft() {
-        let role = coordinator.raft.status.role
-        telemetry.health.set("raft", role == "leader" ? .up : .down, reason: role == "leader" ? "" : "no leader")
+        let status = coordinator.raft.status
+        let behind = status.commitIndex.number - min(status.commitIndex.number, coordinator.loop.current.state.applied.number)
+        if status.leader == nil {
+            let why = status.voters.isEmpty ? "not a member of the cluster yet: its leader has to let this node in" : "no leader is known"
+            telemetry.health.set("raft", .down, reason: why)
+        } else if behind > Self.fewEntries {
+            telemetry.health.set("raft", .down, reason: "\(behind) committed entries are not applied here yet")
+        } else {
+            telemetry.health.set("raft", .up)
+        }
     }
 
     private func lookAtLog(_ losses: inout Losses) {

@@ -58,6 +58,29 @@ package struct Settings: Sendable {
         Setting(
             key: "rpc.address", kind: .text, standard: "127.0.0.1:9000",
             help: "host:port for calls over the binary protocol; port 0 takes a free one, none takes none; DATA/rpc.sock is always there"),
+        Setting(
+            key: "rpc.advertise", kind: .text, standard: "",
+            help: "host:port under which other nodes reach rpc.address; empty: rpc.address itself"),
+        Setting(
+            key: "http.advertise", kind: .text, standard: "",
+            help: "URL under which other nodes and clients reach http.address; empty: http.address itself"),
+        Setting(
+            key: "cluster.bootstrap_expect", kind: .whole(0...9), standard: 0,
+            help:
+                "coordinators with empty folders that begin a cluster together, the same on each; 0: one, or none where cluster.join says whom to join"
+        ),
+        Setting(
+            key: "cluster.join", kind: .list, standard: [],
+            help: "host:port for calls of nodes of the cluster, port 9000 if left out; with cluster.bootstrap_expect the same list for all"),
+        Setting(key: "chaos.allow", kind: .flag, standard: false, help: "let /api/v1/chaos disturb this node's links and disk, for tests"),
+        Setting(
+            key: "disk.low_percent", kind: .whole(0...100), standard: 10, help: "free share of the disk below which messages are refused"),
+        Setting(
+            key: "disk.critical_percent", kind: .whole(0...100), standard: 5,
+            help: "free share of the disk below which this node does not lead"),
+        Setting(
+            key: "disk.ballast_bytes", kind: .bytes(0...(1 << 40)), standard: "64MiB",
+            help: "room that is taken now and given back when the disk is full, for the way out"),
         Setting(key: "rpc.tls_certificate", kind: .text, standard: "", help: "PEM file: this node's certificate for calls (distric certs)"),
         Setting(key: "rpc.tls_key", kind: .text, standard: "", help: "PEM file: its key"),
         Setting(key: "rpc.tls_authority", kind: .text, standard: "", help: "PEM file: who signs the certificates of all nodes and clients"),

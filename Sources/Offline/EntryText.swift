@@ -6,7 +6,8 @@ import Wire
 struct EntryText {
     /// Numbers on disk and their names, as DataOnDisk lists them.
     private static let names: [(UInt16, String)] = [
-        (0x0010, "submit"), (0x0011, "settle"), (0x0012, "start"), (0x0020, "stage"), (0x0021, "activate"), (0x0030, "digest"),
+        (0x0010, "submit"), (0x0011, "settle"), (0x0012, "start"), (0x0020, "stage"), (0x0021, "activate"), (0x0031, "feature-level"),
+        (0x0030, "digest"),
     ]
 
     private static let batchKind: UInt16 = 1

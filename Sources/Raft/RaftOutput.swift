@@ -100,6 +100,8 @@ package enum RaftRefusal: Error, Equatable, Sendable {
     /// Of the voters that there would be, too few answer: the cluster would stop.
     case withoutQuorum(answering: Int, of: Int)
     case notAVoter(NodeID)
+    /// Whoever was to lead did not take over in time; who led goes on.
+    case transferFailed(NodeID)
 }
 
 /// What happened to a server, for events, metrics and traces.

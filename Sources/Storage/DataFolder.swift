@@ -16,11 +16,15 @@ package final class DataFolder: Sendable {
         package var node: NodeID
         package var cluster: UUIDv7
         package var featureLevel: UInt16
+        /// Rises when the cluster is begun again from what was left of it (`distric cluster recover`): who is of an older one is not of it
+        /// any more.
+        package var epoch: UInt64
 
-        package init(node: NodeID, cluster: UUIDv7, featureLevel: UInt16) {
+        package init(node: NodeID, cluster: UUIDv7, featureLevel: UInt16, epoch: UInt64 = 1) {
             self.node = node
             self.cluster = cluster
             self.featureLevel = featureLevel
+            self.epoch = epoch
         }
     }
 
@@ -54,7 +58,7 @@ package final class DataFolder: Sendable {
         }
     }
 
-    private static func takeLock(_ path: String) throws(StorageError) -> Int32 {
+    static func takeLock(_ path: String) throws(StorageError) -> Int32 {
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .io(operation: "open", path: path, errno: errno) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
@@ -89,11 +93,12 @@ package final class DataFolder: Sendable {
         return identity
     }
 
-    private static func text(of identity: Identity) -> String {
-        "distric-format \(format)\nfeature-level \(identity.featureLevel)\nnode \(identity.node)\ncluster \(identity.cluster)\n"
+    static func text(of identity: Identity) -> String {
+        let text = "distric-format \(format)\nfeature-level \(identity.featureLevel)\nnode \(identity.node)\ncluster \(identity.cluster)\n"
+        return identity.epoch == 1 ? text : text + "epoch \(identity.epoch)\n"
     }
 
-    private static func parse(_ bytes: [UInt8], file: String, featureLevel: UInt16) throws(StorageError) -> Identity {
+    static func parse(_ bytes: [UInt8], file: String, featureLevel: UInt16) throws(StorageError) -> Identity {
         var lines: [String: String] = [:]
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 1)
@@ -106,11 +111,11 @@ package final class DataFolder: Sendable {
             throw .newerFormat(path: file, found: "format \(written)", supported: format)
         }
         guard let level = lines["feature-level"].flatMap({ UInt16($0) }), let cluster = lines["cluster"].flatMap({ UUIDv7($0) }),
-            let node = lines["node"].flatMap({ try? NodeID($0) })
-        else { throw .damaged(path: file, offset: 0, reason: "its lines feature-level, node and cluster cannot be read") }
+            let node = lines["node"].flatMap({ try? NodeID($0) }), let epoch = UInt64(lines["epoch"] ?? "1"), epoch > 0
+        else { throw .damaged(path: file, offset: 0, reason: "its lines feature-level, node, cluster and epoch cannot be read") }
         guard level <= featureLevel else {
             throw .newerFormat(path: file, found: "feature level \(level)", supported: Int(featureLevel))
         }
-        return Identity(node: node, cluster: cluster, featureLevel: level)
+        return Identity(node: node, cluster: cluster, featureLevel: level, epoch: epoch)
     }
 }

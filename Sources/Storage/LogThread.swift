@@ -41,9 +41,13 @@ package final class LogThread: Sendable {
         case didRepair
     }
 
+    /// Something else that is done on this thread, with the same folder; when it fails the disk is not to be trusted any more.
+    package typealias Job = @Sendable () throws(StorageError) -> Void
+
     enum Work: Sendable {
         /// - ticket: 0 has none.
-        case write([Operation], ticket: UInt64)
+        /// - first: done before anything that waits together is written.
+        case write([Operation], ticket: UInt64, first: Job?)
         case read(first: LogIndex, last: LogIndex, maxBytes: Int, answer: @Sendable (Result<[LogEntry], StorageError>) -> Void)
     }
 
@@ -63,14 +67,22 @@ package final class LogThread: Sendable {
 
     /// Queues changes that belong together, done in this order. Once they and all before them are durable, `stored` tells the ticket, or a
     /// later one.
-    /// - Parameter ticket: rises from group to group.
+    /// - Parameters:
+    ///   - ticket: rises from group to group.
+    ///   - first: done before.
     /// - Returns: false when the thread has stopped.
     @discardableResult
-    package func write(_ operations: [Operation], ticket: UInt64) -> Bool { work.force(.write(operations, ticket: ticket)) }
+    package func write(_ operations: [Operation], ticket: UInt64, first: Job? = nil) -> Bool {
+        work.force(.write(operations, ticket: ticket, first: first))
+    }
+
+    /// Does something on the thread, after all that was queued before.
+    @discardableResult
+    package func perform(_ job: @escaping Job) -> Bool { work.force(.write([], ticket: 0, first: job)) }
 
     /// False when the thread has stopped.
-    package func append(_ entries: [LogEntry]) -> Bool { work.force(.write([.append(entries)], ticket: 0)) }
-    package func compact(through index: LogIndex) { work.force(.write([.compact(through: index)], ticket: 0)) }
+    package func append(_ entries: [LogEntry]) -> Bool { work.force(.write([.append(entries)], ticket: 0, first: nil)) }
+    package func compact(through index: LogIndex) { work.force(.write([.compact(through: index)], ticket: 0, first: nil)) }
 
     /// Reads entries as `SegmentedLog.entries` does, behind all that is queued; `answer` is called on the thread.
     /// - Returns: false when the thread has stopped: there will be no answer.

@@ -47,17 +47,18 @@ package final class LogWriter: @unchecked Sendable {
     /// Does groups that wait together: one write and one sync of each file. Throws once; after that the disk is not to be trusted.
     package func perform(_ groups: [(ticket: UInt64, operations: [LogThread.Operation])]) throws(StorageError) {
         done = 0
-        try perform(groups.map { .write($0.operations, ticket: $0.ticket) })
+        try perform(groups.map { .write($0.operations, ticket: $0.ticket, first: nil) })
     }
 
     private func perform(_ batch: [LogThread.Work]) throws(StorageError) {
         let start = clock.now
         let ticket = newestTicket(batch)
+        for case .write(_, _, let first?) in batch { try first() }
         try persistNewest(batch)
         var (entries, bytes) = (0, 0)
         for work in batch {
             switch work {
-            case .write(let operations, _):
+            case .write(let operations, _, _):
                 for operation in operations {
                     if case .append(let group) = operation {
                         entries += group.count
@@ -82,7 +83,7 @@ package final class LogWriter: @unchecked Sendable {
             lastTicket = ticket
             observer.stored(ticket)
         }
-        for case .write(let operations, _) in batch {
+        for case .write(let operations, _, _) in batch {
             for case .compact(let index) in operations { try log.compact(through: index) }
         }
         try log.prepareAhead()
@@ -90,7 +91,7 @@ package final class LogWriter: @unchecked Sendable {
 
     private func newestTicket(_ batch: [LogThread.Work]) -> UInt64 {
         var newest = lastTicket
-        for case .write(_, let ticket) in batch where ticket > 0 {
+        for case .write(_, let ticket, _) in batch where ticket > 0 {
             precondition(ticket > newest, "ticket \(ticket) after \(newest)")
             newest = ticket
         }
@@ -100,7 +101,7 @@ package final class LogWriter: @unchecked Sendable {
     /// Term and vote come before the entries of that term; those between were never told of.
     private func persistNewest(_ batch: [LogThread.Work]) throws(StorageError) {
         var newest: HardState?
-        for case .write(let operations, _) in batch {
+        for case .write(let operations, _, _) in batch {
             for case .hardState(let state) in operations { newest = state }
         }
         guard let newest else { return }
@@ -142,6 +143,6 @@ package final class LogWriter: @unchecked Sendable {
 
 extension LogThread.Work {
     fileprivate var saysRepaired: Bool {
-        if case .write(let operations, _) = self { operations.contains(.didRepair) } else { false }
+        if case .write(let operations, _, _) = self { operations.contains(.didRepair) } else { false }
     }
 }

@@ -58,6 +58,12 @@ package final class LinkFaults: Sendable {
     /// How much was lost by them.
     package var lostCount: Int { lost.load(ordering: .relaxed) }
 
+    /// Whether nothing arrives there.
+    package func isCut(to node: NodeID) -> Bool {
+        guard isActive.load(ordering: .acquiring) else { return false }
+        return state.withLock { $0.links[node]?.isCut ?? false }
+    }
+
     package func fate(to node: NodeID?) -> Fate {
         guard isActive.load(ordering: .acquiring), let node else { return .sent }
         let fate: Fate = state.withLock { state in

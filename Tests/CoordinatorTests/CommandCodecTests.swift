@@ -74,7 +74,7 @@ struct CommandCodecTests {
             .stage(Stage(upload: UUIDv7(high: 1, low: 2), offset: .max, bytes: [])),
             .activate(Activate(expectedVersion: 4, upload: nil, definitions: [definition, definition], removed: [definition.key])),
             .activate(Activate(expectedVersion: 4, upload: UUIDv7(high: .max, low: .max), definitions: [], removed: [])),
-            .digest(StateDigest(high: 1, low: .max)),
+            .digest(StateDigest(high: 1, low: .max)), .featureLevel(0), .featureLevel(3),
         ]
     }
 
@@ -142,10 +142,10 @@ struct CommandCodecTests {
 
     @Test func `the numbers of the commands are these for ever`() throws {
         let kinds = Set(try samples().map(\.kind))
-        let expected: Set<UInt16> = [0x0010, 0x0011, 0x0012, 0x0020, 0x0021, 0x0030]
+        let expected: Set<UInt16> = [0x0010, 0x0011, 0x0012, 0x0020, 0x0021, 0x0030, 0x0031]
         #expect(kinds == expected)
         let namespaces = try samples().map(\.namespace)
-        #expect(namespaces == ["shop", "default", "shop", "shop", "shop", "shop", "", "", "", "", ""])
+        #expect(namespaces == ["shop", "default", "shop", "shop", "shop", "shop", "", "", "", "", "", "", ""])
     }
 
     // MARK: Refusals
@@ -188,15 +188,15 @@ struct CommandCodecTests {
         #expect(refusal(payload) == nil)
         payload[0] = 2
         #expect(refusal(payload) == .unsupportedEnvelope(version: 2))
-        #expect(refusal(entry(level: 3) { _ in }) == .unsupportedFeatureLevel(3, supported: 2))
-        #expect(refusal(entry(level: .max) { _ in }) == .unsupportedFeatureLevel(.max, supported: 2))
+        #expect(refusal(entry(level: 4) { _ in }) == .unsupportedFeatureLevel(4, supported: 3))
+        #expect(refusal(entry(level: .max) { _ in }) == .unsupportedFeatureLevel(.max, supported: 3))
         #expect(refusal(entry(kind: 2) { _ in }) == .unknownCommand(kind: 2))
         #expect(refusal([]) == .truncated(at: 0))
     }
 
     @Test func `entries of every level up to this program's are read, and it writes the least that suffices`() throws {
-        #expect(CommandCodec.featureLevel == 2)
-        for level: UInt16 in [0, 1, 2] { #expect(refusal(entry(level: level) { _ in }) == nil, "level \(level)") }
+        #expect(CommandCodec.featureLevel == 3)
+        for level: UInt16 in [0, 1, 2, 3] { #expect(refusal(entry(level: level) { _ in }) == nil, "level \(level)") }
         let (envelope, _) = try LogEnvelope.decode(CommandCodec.encode([], time: time)[...])
         #expect(envelope.featureLevel == 1)
     }
@@ -209,7 +209,7 @@ struct CommandCodecTests {
     @Test func `an unknown field is refused wherever it stands`() {
         #expect(isUnknownField(refusal(entry { $0.u8(2, 1) }), 2))
         #expect(isUnknownField(refusal(entry { $0.message(1) { $0.u8(9, 1) } }), 9))
-        for kind: UInt16 in [0x0010, 0x0011, 0x0012, 0x0020, 0x0021, 0x0030] {
+        for kind: UInt16 in [0x0010, 0x0011, 0x0012, 0x0020, 0x0021, 0x0030, 0x0031] {
             #expect(isUnknownField(refusal(command(kind) { $0.u8(60, 1) }), 60), "kind \(kind)")
         }
         let inRun = command(0x0010) { writer in writer.message(4) { $0.u8(40, 1) } }
@@ -228,6 +228,7 @@ struct CommandCodecTests {
         let cases: [(UInt16, WireError)] = [
             (0x0010, .missingField(tag: 1, of: "submit")), (0x0011, .missingField(tag: 1, of: "settle")),
             (0x0012, .missingField(tag: 1, of: "start")), (0x0020, .missingField(tag: 1, of: "stage")),
+            (0x0031, .missingField(tag: 1, of: "feature level")),
         ]
         for (kind, expected) in cases { #expect(refusal(command(kind) { _ in }) == expected) }
         #expect(refusal(entry { $0.message(1) { _ in } }) == .missingField(tag: 3, of: "command"))

@@ -92,10 +92,10 @@ struct ConsoleTests {
     @Test func `five enters down and five escapes up restore the screen`() async throws {
         let stage = try await Stage()
         guard let screen = try stage.console() else { return }
-        // Clock, ages and curves go on; all else is compared.
+        // Clock, ages, curves and lanes go on; all else is compared.
         func steady(_ screen: String) -> String {
             screen.replacing(#/ \d\d:\d\d:\d\d  LIVE /#, with: " ").replacing(#/\b\d+[smhd]( ago)?\b/#, with: "")
-                .replacing(#/[⠀-⣿]/#, with: "").replacing(#/ +/#, with: " ")
+                .replacing(#/[⠀-⣿]/#, with: "").replacing(#/ [Lfc─]+ │/#, with: " │").replacing(#/ +/#, with: " ")
         }
         let before = steady(try await screen.wait(for: "LIVE", "✗ failed  bad", "● succeeded  good"))
         for crumb in ["> runs ", "> run …", "> task …", "> trace ", "> logs "] {

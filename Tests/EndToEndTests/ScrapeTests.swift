@@ -70,7 +70,7 @@ struct ScrapeTests {
 
     @Test func `the table of names is what a node tells, both ways`() async throws {
         let folder = try TemporaryFolder()
-        let node = try started(folder)
+        let node = try RunningNode(data: folder.path + "/data", smallNode + ["--allow-chaos"])
         _ = try raw(node.url, "GET", "/metrics")
         let page = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "Sources/DistriC/DistriC.docc/MetricNames.md")

@@ -19,11 +19,11 @@ struct ShellBatchTests {
         #expect(given.out.hasSuffix("[]\n"))
         let read = try run(Built.distric, ["shell", "--connect", node.url, "-f", folder.path + "/batch"])
         #expect(read.code == 0, "\(read.err)")
-        #expect(read.out.contains("role:"))
+        #expect(read.out.contains("leader of term "))
         #expect(read.out.contains("-[ 1 ]-"))
         let typed = try run(Built.distric, ["shell", "--connect", node.url], input: "distric status\nquit\nraft\n")
         #expect(typed.code == 0)
-        #expect(!typed.out.contains("role:"))
+        #expect(!typed.out.contains("leader of term "))
     }
 
     @Test func `a batch stops at the first failure, or goes on, and ends with its code`() throws {
@@ -32,11 +32,11 @@ struct ShellBatchTests {
         let lines = "runs show nonsense\nraft\nrnus\n"
         let stopped = try run(Built.distric, ["shell", "--connect", node.url], input: lines)
         #expect(stopped.code == 65)
-        #expect(!stopped.out.contains("role:"))
+        #expect(!stopped.out.contains("leader of term "))
         #expect(stopped.err.contains("stopped at line 1"))
         let whole = try run(Built.distric, ["shell", "--connect", node.url, "--on-error", "continue"], input: lines)
         #expect(whole.code == 65)
-        #expect(whole.out.contains("role:"))
+        #expect(whole.out.contains("leader of term "))
         #expect(whole.err.contains("did you mean 'distric runs'?"))
     }
 

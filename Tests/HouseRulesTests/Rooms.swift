@@ -16,10 +16,10 @@ let allowedImports: [String: Set<String>] = [
     ] + system,
     "Storage": ["Primitives", "CChecksum", "Observability"] + system,
     "Transport": ["Primitives", "Observability", "Wire", "NIOCore", "NIOPosix", "NIOTLS", "NIOSSL", "Crypto"] + system,
-    "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "NIOCore"] + system,
+    "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "Transport", "NIOCore"] + system,
     "Coordinator": [
-        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Cluster", "HashTreeCollections",
-        "HeapModule", "DequeModule",
+        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Raft", "Observability", "Storage", "Transport", "Cluster",
+        "HashTreeCollections", "HeapModule", "DequeModule",
     ] + system,
     "Worker": [
         "Primitives", "Text", "Wire", "Observability", "Storage", "Cluster", "Subprocess", "SystemPackage", "AsyncHTTPClient", "NIOCore",
@@ -32,7 +32,7 @@ let allowedImports: [String: Set<String>] = [
     "DistriC": [
         "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Transport", "Raft",
         "Cluster",
-        "NIOPosix", "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
+        "NIOCore", "NIOPosix", "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
     ] + system,
     "Simulation": [
         "Primitives", "Text", "Wire", "Raft", "Storage", "Observability", "Cluster", "NIOCore", "HeapModule", "Synchronization",
@@ -40,7 +40,7 @@ let allowedImports: [String: Set<String>] = [
     "Simulator": ["Primitives", "Raft", "Simulation", "ArgumentParser"] + system,
     "Offline": [
         "Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
-        "Simulation", "NIOCore", "NIOPosix",
+        "Coordinator", "Simulation", "NIOCore", "NIOPosix",
     ] + system,
     "Operator": [
         "Primitives", "Text", "Cells", "Themes", "Definitions", "AsyncHTTPClient", "NIOCore", "NIOPosix", "NIOHTTP1", "ArgumentParser",
@@ -59,7 +59,7 @@ let allowedImports: [String: Set<String>] = [
 ]
 
 /// What a room above floor 1 may take of the platform.
-let system: Set<String> = ["Foundation", "Glibc", "Synchronization", "Dispatch"]
+let system: Set<String> = ["Foundation", "CoreFoundation", "Glibc", "Synchronization", "Dispatch"]
 
 let quietRooms: Set<String> = ["Primitives", "Text", "Cells", "Wire", "Raft", "CEL", "Rules", "Workflows"]
 

@@ -77,6 +77,21 @@ struct CommandIndexTests {
         }
     }
 
+    @Test func `members of the Raft group complete what changes it, nodes what takes one in`() {
+        let names = ["raft": ["c-1", "c-2"], "nodes": ["c-1", "c-2", "w-07"]]
+        let completions: [(line: String, words: [String])] = [
+            ("raft re", ["remove"]), ("raft remove ", ["c-1", "c-2"]), ("raft remove c-2", ["c-2"]), ("raft promote ", ["c-1", "c-2"]),
+            ("raft remove c-1 ", []), ("raft add w", ["w-07"]), ("raft transfer ", []), ("raft transfer --to ", ["c-1", "c-2"]),
+            ("raft transfer --connect x --to c-2", ["c-2"]), ("raft transfer --connect ", []), ("raft transfer --to c-2 ", []),
+            ("raft status ", []),
+        ]
+        for (line, words) in completions {
+            let found = SampleCommands.index.completions(of: line, names: names).map(\.text)
+            #expect(found == words, "'\(line)'")
+        }
+        #expect(CommandIndex.Objects.raft.plural == "members" && CommandIndex.Objects.runs.plural == "runs")
+    }
+
     @Test func `what is hidden and help stay out`() {
         let root = SampleCommands.index.root
         #expect(root.name == "distric")

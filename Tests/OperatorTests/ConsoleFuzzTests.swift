@@ -204,7 +204,7 @@ struct EffectTests {
         #expect(value["lines"]?.list?.count == 40)
         let lines = ConsoleSnapshot.file("a.csv", state, theme: .plain).split(separator: "\n")
         #expect(lines.count == 1 + state.loadedRows.count)
-        let titles = state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }.map(\.title)
+        let titles = state.spec.columns.filter { !$0.isDrawn }.map(\.title)
         if !titles.isEmpty { #expect(lines.first.map(String.init) == titles.joined(separator: ",")) }
     }
 

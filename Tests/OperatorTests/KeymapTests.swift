@@ -114,7 +114,8 @@ struct KeymapTests {
     }
 
     @Test func `what changes something is known to`() {
-        #expect(Set(KeyAction.allCases.filter(\.isMutating)) == [.cancel, .retry, .resolve, .edit, .delete])
+        #expect(
+            Set(KeyAction.allCases.filter(\.isMutating)) == [.cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot])
         for view in View.allCases {
             for action in Views.spec(view).actions { #expect(action.action.isMutating, "\(action.title) of \(view)") }
         }

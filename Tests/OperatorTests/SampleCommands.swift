@@ -11,7 +11,13 @@ enum SampleCommands {
             {"kind": "option", "names": [{"kind": "short", "name": "o"}, {"kind": "long", "name": "output"}], "valueName": "output",
              "abstract": "How to print.", "allValues": ["table", "json", "jsonl"], "shouldDisplay": true}]},
           {"commandName": "raft", "abstract": "Roles, terms, logs.", "subcommands": [
-            {"commandName": "status", "abstract": "Each coordinator."}]},
+            {"commandName": "status", "abstract": "Each coordinator."},
+            {"commandName": "add", "abstract": "Take a node in.", "arguments": [{"kind": "positional", "valueName": "id"}]},
+            {"commandName": "remove", "abstract": "Take a member out.", "arguments": [{"kind": "positional", "valueName": "id"}]},
+            {"commandName": "promote", "abstract": "Let a learner vote.", "arguments": [{"kind": "positional", "valueName": "id"}]},
+            {"commandName": "transfer", "abstract": "Let another lead.", "arguments": [
+              {"kind": "option", "names": [{"kind": "long", "name": "to"}], "valueName": "to", "abstract": "Who is to lead."},
+              {"kind": "option", "names": [{"kind": "long", "name": "connect"}], "valueName": "connect", "abstract": "A node."}]}]},
           {"commandName": "runs", "abstract": "Runs of workflows.", "subcommands": [
             {"commandName": "list", "abstract": "Runs, newest first.", "arguments": [
               {"kind": "option", "names": [{"kind": "long", "name": "limit"}], "valueName": "limit", "abstract": "How many at most."},

@@ -60,14 +60,13 @@ enum SampleData {
                  "health": [{"name": "disk", "status": "degraded", "reason": "1.9 GiB of 40 GiB are free",
                              "since": "2026-11-23T14:20:00.000Z"}],
                  "catalogVersion": 12, "queue": {"depth": 118, "running": 31, "oldestMs": 4100},
-                 "raft": {"node": "c-1", "role": "leader", "term": 7, "lastIndex": 120334, "commitIndex": 120331, "appliedIndex": 120331,
-                          "lag": 0, "logBytes": 18874368},
                  "gossip": {"alive": 3, "suspect": 1, "dead": 0},
                  "runs": {"open": 6, "started": 8842, "ended": 8836, "failed": 212, "failedPerSecond": 0.2},
                  "startedAt": "2026-11-23T09:12:40.000Z"}
                 """#)
         else { return .null }
         fields["members"] = .list(members)
+        fields["raft"] = SampleRaft.well
         var tasks = Fields()
         for (name, number) in [("running", 31), ("queued", 118), ("waiting", 80), ("unknown", 1)] { tasks[name] = Value(number) }
         for (name, number) in [("failedPerSecond", 0.25), ("p50Ms", 42), ("p99Ms", 910.4)] { tasks[name] = .double(number) }

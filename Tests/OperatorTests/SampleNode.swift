@@ -72,6 +72,7 @@ enum SampleNode {
         switch parts.first ?? "" {
         case "cluster": return name == "status" ? .value(SampleData.status) : page(SampleData.members, request)
         case "gossip": return page(SampleData.members, request)
+        case "raft": return name == "peers" ? page(SampleRaft.known, request) : .value(SampleRaft.well)
         case "rpc": return page(SampleData.connections, request)
         case "rules:stats": return page(SampleData.rules, request)
         case "rules": return .value(SampleData.ruleSet)

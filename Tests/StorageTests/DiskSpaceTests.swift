@@ -38,6 +38,18 @@ struct DiskSpaceTests {
         #expect(marks.level == .low)
     }
 
+    @Test func `limits are as they are set, and one of 0 is never reached`() {
+        var marks = DiskWatermarks(limits: .init(lowPercent: 50, criticalPercent: 20))
+        let found = [60, 50, 49, 50, 51, 19, 20, 21].map { marks.classify(freeBytes: $0, totalBytes: 100) }
+        #expect(found == [.ok, .ok, .low, .low, .ok, .critical, .critical, .low])
+        var none = DiskWatermarks(limits: .init(lowPercent: 0, criticalPercent: 0))
+        let never = none.classify(freeBytes: 0, totalBytes: 100)
+        #expect(never == .ok)
+        var all = DiskWatermarks(limits: .init(lowPercent: 100))
+        let always = [99, 100].map { all.classify(freeBytes: $0, totalBytes: 100) }
+        #expect(always == [.low, .ok])
+    }
+
     @Test func `ballast takes its room once, and gives it back`() throws {
         let ballast = Ballast(disk: HookedDisk(), path: path, bytes: 3 << 20 | 5)
         #expect(!ballast.isHeld)
@@ -54,6 +66,46 @@ struct DiskSpaceTests {
             try ballast.giveBack()
             #expect(!ballast.isHeld)
         }
+    }
+
+    @Test func `ballast takes its room step by step, each of them durable, and goes on where it was`() throws {
+        let synced = Mutex<[Int]>([])
+        let disk = HookedDisk { change throws(StorageError) in
+            guard case .sync(let file) = change else { return }
+            let bytes = try FileDisk().open(file, create: false).size()
+            synced.withLock { $0.append(bytes) }
+        }
+        var progress: [Ballast.Progress] = []
+        for _ in 0..<4 {
+            let ballast = Ballast(disk: disk, path: path, bytes: 1000)
+            let step = try ballast.take(upTo: 400)
+            progress.append(step)
+            let taken = try ballast.takenBytes()
+            #expect(taken == min(1000, progress.count * 400))
+        }
+        #expect(progress == [.partly, .partly, .held, .held])
+        #expect(synced.withLock { $0 } == [400, 800, 1000])
+        let names = try FileDisk().list(temporary.path)
+        #expect(names == ["ballast"])
+        let smaller = try Ballast(disk: disk, path: path, bytes: 700).take(upTo: 400)
+        #expect(smaller == .partly)
+        let smallest = try Ballast(disk: disk, path: path, bytes: 300).take(upTo: 400)
+        #expect(smallest == .held)
+        let file = try readFile(path)
+        #expect(file.count == 300)
+    }
+
+    @Test func `what was taken is given back when the disk comes to its low mark meanwhile`() throws {
+        _ = try Ballast(disk: HookedDisk(), path: path, bytes: 1000).take(upTo: 400)
+        let full = Ballast(disk: HookedDisk(freeBytes: 100_000, totalBytes: 1_000_000), path: path, bytes: 1000)
+        let step = try full.take(upTo: 400)
+        #expect(step == .refused)
+        let names = try FileDisk().list(temporary.path)
+        #expect(names.isEmpty)
+        let limits = DiskWatermarks.Limits(lowPercent: 5)
+        let lower = Ballast(disk: HookedDisk(freeBytes: 100_000, totalBytes: 1_000_000), path: path, bytes: 1000, limits: limits)
+        let isHeld = try lower.take()
+        #expect(isHeld)
     }
 
     @Test func `none is none, and one of another size is made anew`() throws {

@@ -29,7 +29,10 @@ struct LinkFaultsTests {
         #expect(faults.fate(to: b) == .sent)
         #expect(faults.fate(to: nil) == .sent)
         #expect(faults.lostCount == 10)
+        #expect(faults.isCut(to: a))
+        #expect(!faults.isCut(to: b))
         faults.set(nil, to: a)
+        #expect(!faults.isCut(to: a))
         #expect(faults.fate(to: a) == .sent)
         #expect(faults.lostCount == 10)
     }

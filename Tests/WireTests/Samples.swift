@@ -392,6 +392,11 @@ enum Samples {
             message.featureLevel = 4
             message.software = "distric 1.0.0"
             message.epoch = 7
+            message.address = "10.0.0.1:9000"
+            message.http = "http://10.0.0.1:8080"
+            message.folder = UUIDv7(high: 0x018F_0000_0000_7000, low: 0x8000_0000_0000_0002)
+            message.expects = 3
+            message.clusterEpoch = 2
         },
     ]
 }

@@ -65,7 +65,14 @@ extension CoordinatorState {
             let found = digest
             guard found == expected else { throw DigestMismatch(index: applied, expected: expected, found: found) }
             output.outcomes.append(.done)
+        case .featureLevel(let level): output.outcomes.append(raise(to: level))
         }
+    }
+
+    private mutating func raise(to level: UInt16) -> CommandOutcome {
+        guard isNext(level) else { return .stale("the feature level is \(featureLevel), and rises by one") }
+        featureLevel = level
+        return .done
     }
 
     // MARK: Messages and runs

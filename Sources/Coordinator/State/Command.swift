@@ -9,6 +9,8 @@ package enum Command: Equatable, Sendable {
     case stage(Stage)
     case activate(Activate)
     case digest(StateDigest)
+    /// From here on commands of this level may follow; one level at a time. Since feature level 3.
+    case featureLevel(UInt16)
 
     /// Numbers on disk; never used again for another meaning. 1 is the batch that holds them.
     package var kind: UInt16 {
@@ -19,6 +21,7 @@ package enum Command: Equatable, Sendable {
         case .stage: 0x0020
         case .activate: 0x0021
         case .digest: 0x0030
+        case .featureLevel: 0x0031
         }
     }
 
@@ -28,7 +31,7 @@ package enum Command: Equatable, Sendable {
         case .submit(let submit): submit.message.namespace.text
         case .settle(let settle): settle.namespace.text
         case .start(let start): start.run.namespace.text
-        case .stage, .activate, .digest: ""
+        case .stage, .activate, .digest, .featureLevel: ""
         }
     }
 }

@@ -5,7 +5,7 @@ import Workflows
 /// One entry's commands as bytes: an envelope of kind `batch`, then each command with its own namespace and kind.
 package enum CommandCodec {
     /// What this program writes and the most it reads.
-    package static let featureLevel: UInt16 = 2
+    package static let featureLevel = FeatureLevels.newest
     private static let batchKind: UInt16 = 1
 
     package static func encode(_ commands: [Command], time: ClusterTime) -> [UInt8] {
@@ -45,6 +45,7 @@ package enum CommandCodec {
                 case 0x0020: command = .stage(try Stage(part))
                 case 0x0021: command = .activate(try Activate(part))
                 case 0x0030: command = .digest(try digest(part))
+                case 0x0031: command = .featureLevel(try level(part))
                 case let other: throw .unknownCommand(kind: other)
                 }
             default: throw part.unknown
@@ -66,8 +67,18 @@ package enum CommandCodec {
         return digest
     }
 
-    /// What a reader of a command needs at least.
-    private static func level(of command: Command) -> UInt16 { if case .start = command { 2 } else { 1 } }
+    /// A level that this program does not know forbids what follows, whatever the entry's envelope says.
+    private static func level(_ field: TLVField) throws(WireError) -> UInt16 {
+        var reader = try field.message()
+        var level: UInt16?
+        while let part = try reader.next() {
+            guard part.tag == 1 else { throw part.unknown }
+            level = try part.u16()
+        }
+        let found = try level.required(1, of: "feature level")
+        guard found <= featureLevel else { throw .unsupportedFeatureLevel(found, supported: featureLevel) }
+        return found
+    }
 
     /// An entry that is being filled.
     package struct CommandBatch: Sendable {
@@ -89,7 +100,7 @@ package enum CommandCodec {
 
         package mutating func append(_ command: Command) {
             count += 1
-            level = max(level, CommandCodec.level(of: command))
+            level = max(level, command.neededLevel)
             fields.message(1) { writer in
                 writer.string(1, command.namespace)
                 writer.u16(2, command.kind)
@@ -121,6 +132,7 @@ extension Command {
         case .digest(let digest):
             writer.u64(1, digest.high)
             writer.u64(2, digest.low)
+        case .featureLevel(let level): writer.u16(1, level)
         }
     }
 }

@@ -40,11 +40,13 @@ package struct CoordinatorState: Sendable {
         package var tasksSucceeded: UInt64 = 0
     }
 
-    package let cluster: UUIDv7
+    package internal(set) var cluster: UUIDv7
     package internal(set) var applied = LogIndex.zero
     package internal(set) var appliedTerm = Term(0)
     package internal(set) var time = ClusterTime.zero
     package internal(set) var catalogVersion: UInt64 = 0
+    /// Commands up to this level may be in the log.
+    package internal(set) var featureLevel = FeatureLevels.unspoken
     package internal(set) var definitions: TreeDictionary<DefinitionKey, DefinitionRecord> = [:]
     var pins: TreeDictionary<PinKey, Pin> = [:]
     var uploads: TreeDictionary<UUIDv7, Upload> = [:]
@@ -71,6 +73,8 @@ package struct CoordinatorState: Sendable {
         hasher.combine(catalogVersion)
         hasher.combine(assignments)
         for number in [totals.accepted, totals.runsStarted, totals.runsEnded, totals.tasksSucceeded] { hasher.combine(number) }
+        // Replicas that never committed a level agree with programs that know none.
+        if featureLevel != FeatureLevels.unspoken { hasher.combine(UInt64(featureLevel)) }
         var digest = hasher.finish()
         digest += recordDigest
         digest += dedup.digest

@@ -104,6 +104,8 @@ package struct StateCodec {
         writer.u64(9, state.totals.runsStarted)
         writer.u64(10, state.totals.runsEnded)
         writer.u64(11, state.totals.tasksSucceeded)
+        // Programs that know no level must be able to read what has none.
+        if state.featureLevel != FeatureLevels.unspoken { writer.u16(12, state.featureLevel) }
     }
 
     // MARK: Reading
@@ -144,6 +146,7 @@ package struct StateCodec {
         var reader = try field.message()
         var cluster: UUIDv7?
         var numbers: [UInt16: UInt64] = [:]
+        var level = FeatureLevels.unspoken
         while let part = try reader.next() {
             switch part.tag {
             case 1:
@@ -151,6 +154,9 @@ package struct StateCodec {
                 guard found == version else { throw part.bad("snapshot version \(found); this program reads \(version)") }
             case 2: cluster = try part.id()
             case 3...11: numbers[part.tag] = try part.u64()
+            case 12:
+                level = try part.u16()
+                guard level <= FeatureLevels.newest else { throw .unsupportedFeatureLevel(level, supported: FeatureLevels.newest) }
             default: throw part.unknown
             }
         }
@@ -160,6 +166,7 @@ package struct StateCodec {
         state.time = ClusterTime(milliseconds: numbers[5] ?? 0)
         state.catalogVersion = numbers[6] ?? 0
         state.assignments = numbers[7] ?? 0
+        state.featureLevel = level
         state.totals = .init(
             accepted: numbers[8] ?? 0, runsStarted: numbers[9] ?? 0, runsEnded: numbers[10] ?? 0, tasksSucceeded: numbers[11] ?? 0)
         return state

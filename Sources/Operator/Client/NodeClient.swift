@@ -42,12 +42,16 @@ package struct NodeClient: Sendable {
     /// Refuses whatever would change something, before it is sent.
     package let isReadOnly: Bool
     private let refusal: String?
+    /// How fresh what is read must be; nil for what a node has.
+    private let consistency: String?
     private let client: HTTPClient
 
     package var url: String { targets.current }
+    /// Every node that it may ask.
+    package var urls: [String] { targets.urls }
 
     /// - Parameter url: one URL, or several separated by commas: when one cannot be reached the next is tried.
-    package init(url: String, timeout: Duration, isReadOnly: Bool = false, refusal: String? = nil) {
+    package init(url: String, timeout: Duration, isReadOnly: Bool = false, refusal: String? = nil, consistency: String? = nil) {
         let urls = url.split(separator: ",").map { part -> String in
             let text = part.trimmingCharacters(in: .whitespaces)
             let whole = text.contains("://") ? text : "http://\(text)"
@@ -57,7 +61,13 @@ package struct NodeClient: Sendable {
         self.timeout = timeout
         self.isReadOnly = isReadOnly
         self.refusal = refusal
+        self.consistency = consistency
         client = Self.sharedClient
+    }
+
+    /// The same for one node alone.
+    func alone(_ url: String, timeout: Duration) -> NodeClient {
+        NodeClient(url: url, timeout: timeout, isReadOnly: isReadOnly, refusal: refusal, consistency: consistency)
     }
 
     /// One for the process, never shut down: it ends with it. A refused connection is told at once.
@@ -100,6 +110,7 @@ package struct NodeClient: Sendable {
             throw CommandFailure(.denied, "read-only: \(method) \(path) was not sent\(refusal.map { "; \($0)" } ?? "")")
         }
         var failure = CommandFailure(.unavailable, "no URL")
+        let query = method == "GET" && path.hasPrefix("/api/") ? query + [("consistency", consistency)] : query
         for _ in targets.urls {
             let url = url
             do {

@@ -1,6 +1,16 @@
 package import ArgumentParser
 import Primitives
 
+/// How fresh what is read must be.
+package enum ReadConsistency: String, CaseIterable, ExpressibleByArgument, Sendable {
+    /// What the node that is asked has.
+    case stale
+    /// What the leader has.
+    case leader
+    /// Everything that was acknowledged before the question.
+    case linearizable
+}
+
 /// What every command that asks a node takes.
 package struct CommonOptions: ParsableArguments {
     @Option(
@@ -16,13 +26,18 @@ package struct CommonOptions: ParsableArguments {
     @Option(name: .long, help: "How long to wait for an answer.")
     package var timeout: String = "10s"
 
+    @Option(
+        name: .long,
+        help: "How fresh what is read must be: stale (what the node has), leader, or linearizable (all that was acknowledged before).")
+    package var consistency: ReadConsistency?
+
     @Option(name: [.customShort("n"), .long], help: "Namespace (default: all of them in lists, 'default' elsewhere).")
     package var namespace: String?
 
     @Option(name: .long, help: "A cluster by its name in contexts.toml (default: $DISTRIC_CONTEXT, then the file's current one).")
     package var context: String?
 
-    @Flag(name: .long, help: "Change things on a protected context.")
+    @Flag(name: .long, help: "Change things on a protected context, and do without being asked what would be asked for.")
     package var yes = false
 
     package init() {}
@@ -45,11 +60,14 @@ package struct CommonOptions: ParsableArguments {
             let isProtected = found?.isProtected ?? session.isProtected
             return NodeClient(
                 url: found?.urls.joined(separator: ",") ?? RunningNodes.url(asked: connect),
-                timeout: Duration(text: timeout) ?? .seconds(10),
+                timeout: patience,
                 isReadOnly: session.isReadOnly || isProtected && !yes,
-                refusal: isProtected && !session.isReadOnly ? "the context is protected; --yes changes things there all the same" : nil)
+                refusal: isProtected && !session.isReadOnly ? "the context is protected; --yes changes things there all the same" : nil,
+                consistency: consistency?.rawValue)
         }
     }
+
+    var patience: Duration { Duration(text: timeout) ?? .seconds(10) }
 
     var rendering: Rendering { Rendering(format: output, width: Session.current.width, isExpanded: Session.current.isExpanded) }
 
@@ -60,7 +78,10 @@ package struct CommonOptions: ParsableArguments {
         Session.current.out(rendering.rows(items, columns, name: name))
     }
 
-    func print(_ value: Value) { Session.current.out(rendering.one(value)) }
+    func print(_ value: Value, name: String = "id") { Session.current.out(rendering.one(value, name: name)) }
+
+    /// Whether people read it, and no program.
+    var isForPeople: Bool { output == .table || output == .wide }
 }
 
 /// What a list may be narrowed and ordered by: the console's own grammar.

@@ -54,16 +54,6 @@ package struct Health: AsyncParsableCommand {
     }
 }
 
-/// `distric raft`.
-package struct Raft: AsyncParsableCommand {
-    package static let configuration = CommandConfiguration(commandName: "raft", abstract: "Role, term and log of the node.")
-    @OptionGroup var common: CommonOptions
-    package init() {}
-
-    @concurrent
-    package func run() async throws { common.print(try await common.client.get("/api/v1/raft/status")) }
-}
-
 /// `distric nodes`.
 package struct Nodes: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(commandName: "nodes", abstract: "The nodes of the cluster.")
@@ -215,6 +205,6 @@ package struct Traces: AsyncParsableCommand {
 package enum OperatorCommands {
     package static let all: [any ParsableCommand.Type] = [
         Status.self, Health.self, Nodes.self, Raft.self, Messages.self, Rules.self, Workflows.self, Runs.self, Tasks.self, Events.self,
-        Traces.self, Metrics.self, Logs.self, Gossip.self, Connections.self,
+        Traces.self, Metrics.self, Logs.self, Gossip.self, Connections.self, Chaos.self,
     ]
 }

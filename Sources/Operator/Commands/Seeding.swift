@@ -9,6 +9,7 @@ package enum Seeding {
         common.timeout = "60s"
         common.output = .table
         common.namespace = nil
+        common.consistency = nil
         if !paths.isEmpty {
             var files = DefinitionFiles()
             files.files = paths

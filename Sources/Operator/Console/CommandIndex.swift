@@ -60,7 +60,13 @@ package struct CommandIndex: Equatable, Sendable {
     }
 
     /// The kinds of live objects that a word may name.
-    package enum Objects: String, CaseIterable, Sendable { case runs, tasks, rules, workflows, messages, traces, nodes }
+    package enum Objects: String, CaseIterable, Sendable {
+        case runs, tasks, rules, workflows, messages, traces, nodes
+        /// Members of the Raft group.
+        case raft
+
+        package var plural: String { self == .raft ? "members" : rawValue }
+    }
 
     /// What the last word of a line may become.
     ///
@@ -74,7 +80,8 @@ package struct CommandIndex: Equatable, Sendable {
             rest = rest.dropFirst()
         }
         if let last = rest.last, let option = node.options.first(where: { $0.names.contains(last) }), option.takesValue {
-            return option.values.filter { $0.hasPrefix(partial) }.map { Completion(text: $0, hint: "") }
+            let named = option.values.isEmpty ? objects(along: words).map { names[$0.rawValue] ?? [] } ?? [] : option.values
+            return named.filter { $0.hasPrefix(partial) }.map { Completion(text: $0, hint: "") }
         }
         if partial.hasPrefix("-") {
             return node.options.compactMap { option in
@@ -97,7 +104,15 @@ package struct CommandIndex: Equatable, Sendable {
     /// What the next word of a command names, when that is a live object.
     package func objects(along words: [String]) -> Objects? {
         guard let noun = words.first, words.count >= 2, let kind = Objects(rawValue: noun) else { return nil }
-        return ["show", "cancel", "retry", "watch", "logs", "resolve", "why", "delete"].contains(words[1]) && words.count == 2 ? kind : nil
+        switch (kind, words[1]) {
+        case (.raft, "remove"), (.raft, "promote"): return words.count == 2 ? .raft : nil
+        // Whoever may join is a node that is there.
+        case (.raft, "add"): return words.count == 2 ? .nodes : nil
+        case (.raft, "transfer"): return words.last == "--to" ? .raft : nil
+        default:
+            let verbs = ["show", "cancel", "retry", "watch", "logs", "resolve", "why", "delete"]
+            return verbs.contains(words[1]) && words.count == 2 ? kind : nil
+        }
     }
 
     /// What a command still wants, or says of itself.

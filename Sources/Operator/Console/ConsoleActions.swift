@@ -60,7 +60,7 @@ extension ConsoleState {
         case .moderate: mode = .dialog(Dialog(title: title, effect: effect, commands: commands))
         case .severe:
             let name = commands.count == 1 ? first.filter { !$0.hasPrefix("-") }.dropFirst(2).first ?? "yes" : "\(commands.count)"
-            mode = .dialog(Dialog(title: title, effect: effect, commands: commands, wanted: name))
+            mode = .dialog(Dialog(title: title, effect: effect, commands: commands.map(DangerTier.answered), wanted: name))
         }
         return []
     }
@@ -204,6 +204,8 @@ extension ConsoleState {
         case .task, .rule, .message: say("the answer is on this screen")
         case .rules: if let id = row["id"]?.string { push(Place(.rule, id, namespace: row["namespace"]?.string ?? "")) }
         case .events: if let next = EventTarget.place(row) { push(next) }
+        case .raft:
+            say(value.flatMap { RaftWords.elections($0).first }.map { RaftWords.election($0, now: now) } ?? "no election was seen yet")
         default: say("nothing to explain here")
         }
     }

@@ -60,7 +60,7 @@ extension ConsoleState {
         case .why: why()
         case .source: toSource()
         case .resolve: resolve()
-        case .cancel, .retry, .delete: return ask(action)
+        case .cancel, .retry, .delete, .transfer, .promote, .snapshot: return ask(action)
         case .edit: return edit()
         case .copy: return copy()
         case .save: return save()

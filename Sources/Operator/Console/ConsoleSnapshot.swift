@@ -46,7 +46,7 @@ package enum ConsoleSnapshot {
 
     private static func csv(_ state: ConsoleState) -> String {
         let rows = state.rows
-        let columns = state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }.map { column in
+        let columns = state.spec.columns.filter { !$0.isDrawn }.map { column in
             Column(column.title) { column.key.isEmpty ? "" : Column.plain(state.sortValue($0, column)) }
         }
         let shown = columns.isEmpty ? [Column("TIME", "time"), Column("TEXT") { RowText.plain($0) }] : columns
@@ -89,7 +89,8 @@ package enum ConsoleSnapshot {
         } else if state.place.view == .help {
             lines += HelpText.lines(state.settings.keymap, readOnly: state.settings.isReadOnly).map(\.text)
         } else {
-            let context = state.headerContext(width: 100)
+            var context = state.headerContext(width: 100)
+            context.isLinear = true
             for line in state.spec.header?(state.value, context) ?? [] where !line.text.isEmpty { lines.append(line.text) }
             let rows = state.rows
             let shown = rows.loaded.prefix(1000)
@@ -102,7 +103,7 @@ package enum ConsoleSnapshot {
                     )
                 } else {
                     lines.append(
-                        state.spec.columns.filter { $0.bar == nil && $0.numbers == nil }
+                        state.spec.columns.filter { !$0.isDrawn }
                             .map { "\($0.title.lowercased()) \($0.state?(row) ?? whole($0, row, state.now))" }.joined(separator: ", "))
                 }
             }

@@ -128,6 +128,8 @@ package struct ConsoleState: Equatable, Sendable {
     var batches: [Int] = []
     var interruptedAt: ClusterTime?
     package var names: [String: [String]] = [:]
+    /// What the members of the Raft group were, as far as this console has seen.
+    var raftHistory = RaftHistory()
     package var showsDetail = true
     private var local = LocalRows()
     /// Lists are wanted as a whole (up to a thousand rows), not as far as a screen shows them.
@@ -145,7 +147,7 @@ package struct ConsoleState: Equatable, Sendable {
     package static func == (left: ConsoleState, right: ConsoleState) -> Bool {
         left.settings == right.settings && left.size == right.size && left.now == right.now && left.mode == right.mode
             && left.stack == right.stack && left.feeds == right.feeds && left.toast?.text == right.toast?.text
-            && left.showsDetail == right.showsDetail
+            && left.showsDetail == right.showsDetail && left.raftHistory == right.raftHistory
     }
 
     package var place: Place {
@@ -167,6 +169,7 @@ package struct ConsoleState: Equatable, Sendable {
     package var wantedFeeds: [FeedRequest] {
         var wanted = [FeedRequest(Views.statusFeed)]
         if let value = spec.value { wanted.append(FeedRequest(value(place))) }
+        if let feed = asideFeed { wanted.append(FeedRequest(feed, count: 100)) }
         if let feed = rowsFeed {
             switch feed.kind {
             case .rows:
@@ -200,7 +203,15 @@ package struct ConsoleState: Equatable, Sendable {
     }
 
     package var valueFeed: FeedKey? { spec.value?(place) }
-    package var value: Value? { valueFeed.flatMap { feeds[$0]?.value } }
+    private var told: Value? { valueFeed.flatMap { feeds[$0]?.value } }
+    private var asideFeed: FeedKey? { told.flatMap { spec.aside?.feed($0) } }
+
+    /// What the view is about, with all that is known of it.
+    package var value: Value? {
+        guard let told, let aside = spec.aside, let data = asideFeed.flatMap({ feeds[$0] }), data.failure == nil else { return told }
+        return aside.complete(told, data.ids.compactMap { data.rows[$0] })
+    }
+
     package var status: Value? { feeds[Views.statusFeed]?.value }
 
     /// The rows of the view, wherever they come from.
@@ -213,7 +224,9 @@ package struct ConsoleState: Equatable, Sendable {
         case .local(let make):
             guard let value, let feed = valueFeed else { return RowsData(count: 0, total: 0) { _ in nil } }
             let key = LocalRows.Key(
-                feed: feed, version: feeds[feed]?.version ?? 0, filter: place.highlights ? "" : place.filter, order: place.order)
+                feed: feed, version: feeds[feed]?.version ?? 0,
+                aside: asideFeed.flatMap { feeds[$0] }.map { $0.failure == nil ? $0.version : -1 },
+                filter: place.highlights ? "" : place.filter, order: place.order)
             let (kept, total) = local.rows(for: key) {
                 let all = make(value, place)
                 return (arranged(all), all.count)
@@ -305,6 +318,8 @@ private final class LocalRows: Sendable {
     struct Key: Equatable {
         var feed: FeedKey
         var version: Int
+        /// That of the list which completes the value.
+        var aside: Int?
         var filter: String
         var order: RowOrder
     }

@@ -47,6 +47,7 @@ extension ConsoleState {
             data.take(update, idKey: idKey, at: now)
         }
         feeds[key] = data
+        observeRaft(key, update)
         forgetOldFeeds()
         guard key == rowsFeed || key == valueFeed else { return }
         if key == valueFeed, place.view == .run, place.selectedID == nil { selectTrouble() }

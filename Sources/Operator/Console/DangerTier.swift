@@ -18,13 +18,31 @@ enum DangerTier: Sendable {
         "runs cancel": (.moderate, "Attempts that run are ended, and no further task of the run begins."),
         "runs retry": (.moderate, "A new run begins with the same message; this one stays as it is."),
         "tasks resolve": (.moderate, "The run goes on as if the attempt had ended so. It cannot be taken back."),
+        "raft remove": (.severe, "It leaves the Raft group for good, and its data folder is of no more use here."),
+        "raft add": (.moderate, "It gets the whole log, and counts for the quorum once it votes."),
+        "raft promote": (.moderate, "It votes from then on, and counts for the quorum."),
+        "raft transfer": (.moderate, "Another voter leads from then on. Writes wait while it changes."),
+        "chaos link": (.moderate, "What the node sends there is lost or late until it is healed."),
+        "chaos disk": (.moderate, "A sync that fails stops the node's log until it is started again."),
+        "cluster resume": (.moderate, "Waits end, deadlines pass and retries begin; what the old cluster did meanwhile may be done again."),
+        "cluster recover": (.severe, "The folder becomes a cluster of its own; what only the others have is lost."),
+        "raft snapshot": (.moderate, "The node that is asked writes its state to disk and lets go of the log that this stands for."),
     ]
+    /// These ask by themselves where nobody has asked before.
+    private static let asking: Set = ["raft remove"]
 
     /// What a command asks for, and what it does to whatever it is about.
     ///
     /// - Parameter command: its words as in a shell, without `distric`.
     static func of(_ command: [String]) -> (tier: DangerTier, effect: String) {
         guard !command.contains("--help"), !command.contains("-h") else { return (.mild, "") }
-        return known[command.filter { !$0.hasPrefix("-") }.prefix(2).joined(separator: " ")] ?? (.mild, "")
+        return known[name(command)] ?? (.mild, "")
     }
+
+    /// The command as it runs after it was asked for here.
+    static func answered(_ command: [String]) -> [String] {
+        asking.contains(name(command)) && !command.contains("--yes") ? command + ["--yes"] : command
+    }
+
+    private static func name(_ command: [String]) -> String { command.filter { !$0.hasPrefix("-") }.prefix(2).joined(separator: " ") }
 }

@@ -6,7 +6,12 @@ package enum HelpText {
         ("Moving", [.up, .down, .pageUp, .pageDown, .top, .bottom, .left, .right, .open, .back, .quit, .nextTab, .previousTab]),
         ("Views", [.palette, .tab1, .tab2, .tab3, .tab4, .tab5, .tab6, .historyBack, .historyForward, .lastView, .help]),
         ("Finding", [.filter, .highlight, .nextMatch, .previousMatch, .sort, .detail, .follow, .pause]),
-        ("Asking and doing", [.why, .source, .retry, .cancel, .resolve, .edit, .delete, .mark, .markRange, .markAll]),
+        (
+            "Asking and doing",
+            [
+                .why, .source, .retry, .cancel, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .mark, .markRange, .markAll,
+            ]
+        ),
         ("The console", [.copy, .save, .redraw, .suspend, .interrupt]),
     ]
 

@@ -18,7 +18,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
     case sort, mark
     case markRange = "mark_range"
     case markAll = "mark_all"
-    case detail, follow, pause, why, source, cancel, retry, resolve, edit, delete, copy, save, help, redraw, suspend, interrupt
+    case detail, follow, pause, why, source, cancel, retry, resolve, edit, delete, transfer, promote, snapshot, copy, save, help, redraw
+    case suspend, interrupt
     case tab1 = "view_1"
     case tab2 = "view_2"
     case tab3 = "view_3"
@@ -57,13 +58,16 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .detail: "show or hide the detail pane"
         case .follow: "follow the newest"
         case .pause: "hold a list still, or lines, which go on being counted"
-        case .why: "why: why a rule did or did not match, why a task waits or failed"
+        case .why: "why: why a rule did or did not match, why a task waits or failed, why this leader"
         case .source: "go to the message that caused it"
         case .cancel: "cancel the run"
         case .retry: "start the run again with the same message"
         case .resolve: "say what became of an unknown task"
         case .edit: "edit the definition in $EDITOR and apply it"
-        case .delete: "take the definition out of force"
+        case .delete: "take the definition out of force, or the member out of the Raft group"
+        case .transfer: "let the selected member of the Raft group lead"
+        case .promote: "let the selected learner vote"
+        case .snapshot: "write a snapshot, and let go of the log before it"
         case .copy: "copy the selected id to the clipboard (OSC 52)"
         case .save: "save the view as text; :save FILE takes .txt, .ansi, .json or .csv"
         case .help: "all keys"
@@ -82,7 +86,7 @@ package enum KeyAction: String, CaseIterable, Sendable {
     /// Changes something on the node.
     package var isMutating: Bool {
         switch self {
-        case .cancel, .retry, .resolve, .edit, .delete: true
+        case .cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot: true
         default: false
         }
     }
@@ -124,6 +128,9 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .resolve: ["u"]
         case .edit: ["e"]
         case .delete: ["D"]
+        case .transfer: ["T"]
+        case .promote: ["P"]
+        case .snapshot: ["S"]
         case .copy: ["c"]
         case .save: ["w"]
         case .help: ["?", "F1"]

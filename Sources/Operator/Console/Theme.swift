@@ -111,9 +111,9 @@ package enum StateLook: String, CaseIterable, Sendable {
     package init(word: String) {
         switch word {
         case "succeeded", "up", "alive", "leader", "yes", "info", "done", "live": self = .ok
-        case "running", "leased", "follower", "candidate": self = .run
+        case "running", "leased", "follower": self = .run
         case "queued", "pending", "waiting", "draining", "learner": self = .wait
-        case "held", "degraded", "suspect", "warning", "stale", "timed_out": self = .warn
+        case "held", "degraded", "suspect", "warning", "stale", "timed_out", "candidate", "silent": self = .warn
         case "failed", "down", "dead", "error", "critical": self = .fail
         case "skipped", "cancelled", "disabled", "no", "left", "": self = .off
         default: self = .unknown

@@ -19,7 +19,7 @@ package enum View: String, CaseIterable, Sendable {
         switch self {
         case .pulse: "the cluster at a glance"
         case .nodes: "machines, their role and load"
-        case .raft: "role, term, commit and lag of each coordinator"
+        case .raft: "roles over time, term, commit and lag of each coordinator"
         case .gossip: "who is alive"
         case .connections: "who is connected for calls"
         case .messages: "what came in, and what it meant"
@@ -101,6 +101,10 @@ struct ConsoleColumn: Sendable {
     var numbers: (@Sendable (Value) -> [Double])?
     /// Drawn as a bar: from, to (0 to 1), and its role.
     var bar: (@Sendable (Value) -> (Double, Double, Role)?)?
+    /// Drawn as what a member of the Raft group was over time.
+    var lane: (@Sendable (Value) -> String?)?
+    /// A picture, which is no text to save or to read out.
+    var isDrawn: Bool { numbers != nil || bar != nil || lane != nil }
 
     init(
         _ title: String, _ key: String, _ width: Width, right: Bool = false, rank: Int = 1,
@@ -170,6 +174,15 @@ struct ViewSpec: Sendable {
     var idKey = "id"
     /// One thing that the view is about.
     var value: (@Sendable (Place) -> FeedKey)?
+    /// A list that knows more of that thing than it says itself.
+    var aside: Aside?
+
+    struct Aside: Sendable {
+        /// Nil while the thing itself says all.
+        let feed: @Sendable (Value) -> FeedKey?
+        let complete: @Sendable (Value, [Value]) -> Value
+    }
+
     var columns: [ConsoleColumn] = []
     /// Above the rows.
     var header: (@Sendable (Value?, HeaderContext) -> [Line])?
@@ -195,6 +208,8 @@ struct HeaderContext: Sendable {
     var detail: FeedData?
     /// What a detail view is about.
     var subject = ""
+    /// Nothing is drawn: what explains a drawing is left out.
+    var isLinear = false
 }
 
 /// Rows of a view's value; of ten thousand only those that are shown need be made.

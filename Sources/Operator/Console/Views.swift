@@ -7,7 +7,8 @@ enum Views {
     static func spec(_ view: View) -> ViewSpec { all[view] ?? ViewSpec(title: view.rawValue) }
 
     private static let all: [View: ViewSpec] = [
-        .pulse: ViewSpec(title: "pulse"), .help: ViewSpec(title: "help"), .output: ViewSpec(title: "output"), .nodes: nodes, .raft: raft,
+        .pulse: ViewSpec(title: "pulse"), .help: ViewSpec(title: "help"), .output: ViewSpec(title: "output"), .nodes: nodes,
+        .raft: RaftView.spec,
         .gossip: gossip, .connections: connections, .messages: messages, .rules: rules, .workflows: workflows, .runs: runs, .tasks: tasks,
         .traces: traces,
         .metrics: metrics, .logs: logs, .events: events, .node: DetailViews.node, .message: DetailViews.message, .rule: DetailViews.rule,
@@ -15,6 +16,7 @@ enum Views {
     ]
 
     static let statusFeed = FeedKey(.value, "/api/v1/cluster/status", ["every": "1s"])
+    static let raftFeed = FeedKey(.value, "/api/v1/raft/status", ["every": "1s"])
 
     /// A list's feed: what is filtered and sorted there is not done here.
     static func list(_ path: String, _ place: Place, _ more: KeyValuePairs<String, String> = [:]) -> FeedKey {
@@ -50,40 +52,6 @@ enum Views {
             ]
         },
         open: { row, _ in row["id"]?.string.map { Place(.node, $0) } })
-
-    static let raft = ViewSpec(
-        title: "raft", rows: .local { value, _ in RowList(members(value)) }, value: { _ in statusFeed },
-        columns: [
-            .plain("NODE", "id", .flexible(12), rank: 0), .state("ROLE", "role"), .plain("TERM", "term", .fixed(6), right: true),
-            .plain("COMMIT", "commitIndex", .fixed(10), right: true), .plain("APPLIED", "appliedIndex", .fixed(10), right: true, rank: 2),
-            .plain("LAST", "lastIndex", .fixed(10), right: true, rank: 3), .plain("LAG", "lag", .fixed(5), right: true),
-            ConsoleColumn("LOG", "logBytes", .fixed(8), right: true, rank: 2) { row, _ in Words.count(row["logBytes"]) + "B" },
-        ],
-        header: { value, context in
-            guard let value else { return [] }
-            let quorum =
-                "\(Words.plain(value.at("quorum", "have"))) of \(Words.plain(value.at("quorum", "of"))) voters, \(Words.plain(value.at("quorum", "need"))) needed"
-            var lines = [
-                Line.fact("leader", Words.plain(value["leader"]), .bright), .fact("term", Words.plain(value["term"])),
-                .fact("quorum", quorum), .fact("catalog", "version \(Words.plain(value["catalogVersion"]))"),
-            ]
-            for event in (value["events"]?.list ?? []).filter({ $0["kind"]?.string?.hasPrefix("raft.") == true }).suffix(3) {
-                lines.append(.fact(Words.clock(event["time"]), Words.oneLine(Words.plain(event["text"]))))
-            }
-            return lines + [Line()]
-        })
-
-    private static func members(_ value: Value) -> [Value] {
-        (value["members"]?.list ?? []).map { member in
-            guard case .map(var fields) = member else { return member }
-            let isHere = member["id"] == value.at("raft", "node")
-            for key in ["role", "term", "commitIndex", "appliedIndex", "lastIndex", "lag", "logBytes"] where isHere {
-                fields[key] = value.at("raft", key)
-            }
-            if !isHere { fields["role"] = member["raft"] }
-            return .map(fields)
-        }
-    }
 
     static let gossip = ViewSpec(
         title: "gossip", rows: .remote { list("/api/v1/gossip/members", $0) },

@@ -92,6 +92,7 @@ package final class LiveFacts: Sendable {
             case .messages: ("/api/v1/messages", "id")
             case .traces: ("/api/v1/traces", "traceId")
             case .nodes: ("/api/v1/cluster/nodes", "id")
+            case .raft: ("/api/v1/raft/peers", "node")
             }
         let answer = try? await client.get(path, [("window", "0:\(Self.nameLimit)")])
         state.withLock { state in

@@ -30,6 +30,8 @@ package struct Session: Sendable {
     package var readsInput = true
     /// Lists as facts, a row after the other.
     package var isExpanded = false
+    /// Puts a question to a person and waits for a line; nil where there is none to ask.
+    package var ask: (@Sendable (String) -> String?)?
 
     @TaskLocal package static var current = Session(
         environment: ProcessInfo.processInfo.environment, tools: NoTools(), out: { print($0, terminator: "") },
@@ -46,6 +48,11 @@ package struct Session: Sendable {
         self.note = note
         self.notesAreInteractive = notesAreInteractive
         self.width = width
+        guard notesAreInteractive, isatty(STDIN_FILENO) == 1 else { return }
+        ask = { question in
+            note(question)
+            return readLine()
+        }
     }
 }
 
@@ -77,6 +84,7 @@ extension CommandRunner {
         session.note = { text in box.add(text, isProblem: true) }
         session.notesAreInteractive = false
         session.readsInput = false
+        session.ask = nil
         // Whoever shows it scrolls; nothing is cut.
         session.width = 0
         let own = session

@@ -88,7 +88,7 @@ package final class Shell: Sendable {
         if let kind = runner.index.objects(along: words) { facts.wait(for: kind) }
         let found = runner.index.completions(of: line, names: facts.names)
         if found.isEmpty, let kind = runner.index.objects(along: words) {
-            return ([], partial.isEmpty ? "no \(kind.rawValue) are known" : "no \(kind.rawValue) begin with '\(partial)'")
+            return ([], partial.isEmpty ? "no \(kind.plural) are known" : "no \(kind.plural) begin with '\(partial)'")
         }
         return (found.map(\.text), runner.index.hint(for: line))
     }

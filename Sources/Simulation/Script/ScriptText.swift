@@ -81,6 +81,7 @@ extension RaftRefusal {
         case .noVoters: "no voters"
         case .withoutQuorum(let answering, let count): "of \(count) voters only \(answering) answer"
         case .notAVoter(let node): "\(node) is no voter it could hand over to"
+        case .transferFailed(let node): "transfer-failed \(node)"
         }
     }
 }

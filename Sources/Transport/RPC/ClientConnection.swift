@@ -1,15 +1,11 @@
-import Glibc
 import NIOCore
-import NIOPosix
-import NIOSSL
-import NIOTLS
 import Observability
 import Primitives
 import Synchronization
 import Wire
 
 /// One connection to a peer, with any number of calls in flight. Confined to its event loop, but for `submit`, `cancel` and what says so.
-final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
+final class ClientConnection: ChannelDuplexHandler, DialedConnection, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -30,18 +26,17 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     private static let tick: TimeAmount = .seconds(1)
 
     let core: ClientCore
-    let address: PeerAddress
     let loop: any EventLoop
     private let inbox = Mutex(Inbox())
     /// Calls that are sent or wait to be; read from anywhere.
     let load = Atomic<Int>(0)
-    private let ready: EventLoopPromise<ClientConnection>
+    let ready: EventLoopPromise<ClientConnection>
+    private let dial: Dial
     private var isDraining = false
     /// Taken from the inbox while the socket has no room.
     private var held: [CallWaiter] = []
     private var decoder = FrameDecoder(payloadLimit: 64 << 10)
-    /// Frames that are written next.
-    private var outbox = ByteBuffer()
+    private let outbox: Outbox
     private var table: CallTable<CallWaiter>
     private var context: ChannelHandlerContext?
     private var peer: Peer?
@@ -61,68 +56,30 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         _ address: PeerAddress, _ core: ClientCore, on loop: any EventLoop, timeout: Duration,
         closed: @escaping @Sendable (ClientConnection) -> Void
     ) -> EventLoopFuture<ClientConnection> {
-        let bootstrap = ClientBootstrap(group: loop)
-            .connectTimeout(.nanoseconds(timeout.nanoseconds))
-            .channelOption(.maxMessagesPerRead, value: 4)
-            .channelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    if case .tcp = address, let tls = core.tls {
-                        try pipeline.addHandler(try NIOSSLClientHandler(context: tls.client, serverHostname: nil))
-                    }
-                    // A name may have several addresses, and each is tried on a channel of its own.
-                    try pipeline.addHandler(ClientConnection(core, address, loop, closed))
-                }
-            }
-        let connected: EventLoopFuture<any Channel> =
-            switch address {
-            case .tcp(let host, let port):
-                bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
-            case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
-            }
-        return connected.flatMapErrorThrowing { error in
-            throw CallError(.unavailable, "cannot connect to \(address): \(Self.words(error))")
-        }.flatMap { channel in
-            guard let connection = try? channel.pipeline.syncOperations.handler(type: ClientConnection.self) else {
-                return loop.makeFailedFuture(CallError(.unavailable, "\(address) closed the connection"))
-            }
-            loop.scheduleTask(in: .nanoseconds(timeout.nanoseconds)) {
-                connection.give(up: CallError(.unavailable, "\(address) did not say hello within \(timeout.milliseconds) ms"))
-            }
-            return connection.ready.futureResult
-        }
-    }
-
-    private static func words(_ error: any Error) -> String {
-        switch error {
-        case let error as NIOConnectionError:
-            error.connectionErrors.first.map { words($0.error) } ?? "no such host"
-        case let error as IOError: error.errnoCode == ECONNREFUSED ? "connection refused" : String(cString: strerror(error.errnoCode))
-        case is ChannelError: "no answer in time"
-        case is SocketAddressError, is SocketAddressError.FailedToParseIPByteBuffer: "no such host"
-        default: "\(error)"
-        }
+        let dial = Dial(address: address, hello: core.hello, tls: core.tls, timeout: timeout)
+        return dial.connect(on: loop) { ClientConnection(core, dial, loop, closed) }
     }
 
     private init(
-        _ core: ClientCore, _ address: PeerAddress, _ loop: any EventLoop,
-        _ closed: @escaping @Sendable (ClientConnection) -> Void
+        _ core: ClientCore, _ dial: Dial, _ loop: any EventLoop, _ closed: @escaping @Sendable (ClientConnection) -> Void
     ) {
         self.core = core
-        self.address = address
+        self.dial = dial
         self.loop = loop
         ready = loop.makePromise(of: ClientConnection.self)
         self.closed = closed
+        outbox = Outbox(core.faults)
         table = CallTable(limit: core.settings.callsPerConnection)
         lastRead = core.telemetry.clock.coarseNow
         lastUse = lastRead
     }
 
-    private func give(up error: CallError) {
+    func giveUp(_ error: CallError) {
         guard peer == nil else { return }
         fail(error)
     }
+
+    private var address: PeerAddress { dial.address }
 
     // MARK: From anywhere
 
@@ -202,7 +159,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard !waiter.hasEnded else { return }
         guard context.channel.isWritable || waiter.isCancelled else { return held.append(waiter) }
         send(waiter, now)
-        if outbox.readableBytes > Self.batchBytes { flush(context) }
+        if outbox.frames.readableBytes > Self.batchBytes { flush(context) }
     }
 
     private func send(_ waiter: CallWaiter, _ now: Instant) {
@@ -215,9 +172,10 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         }
         waiter.id = id
         let left = waiter.deadline.map { UInt32(clamping: max(1, $0.duration(since: now).milliseconds)) } ?? 0
-        waiter.write(FrameHeader(type: waiter.type, flags: waiter.flags, id: id, millisecondsLeft: left), &outbox)
+        waiter.write(FrameHeader(type: waiter.type, flags: waiter.flags, id: id, millisecondsLeft: left), &outbox.frames)
         if let stream = waiter.stream {
-            Credit(bytes: UInt32(clamping: stream.window)).encode(FrameHeader(type: .credit, flags: .oneWay, id: id), nil, into: &outbox)
+            Credit(bytes: UInt32(clamping: stream.window)).encode(
+                FrameHeader(type: .credit, flags: .oneWay, id: id), nil, into: &outbox.frames)
         }
         if waiter.flags.contains(.oneWay) { _ = table.end(id).map { end($0.kept, .failure(CallError(.cancelled, "nobody waits"))) } }
     }
@@ -230,13 +188,13 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             return end(waiter, .failure(CallError(.cancelled, "cancelled before it was sent")))
         }
         guard table.end(waiter.id) != nil else { return }
-        Cancel().encode(FrameHeader(type: .cancel, flags: .oneWay, id: waiter.id), nil, into: &outbox)
+        Cancel().encode(FrameHeader(type: .cancel, flags: .oneWay, id: waiter.id), nil, into: &outbox.frames)
         end(waiter, .failure(error))
     }
 
     private func give(_ waiter: CallWaiter, _ bytes: UInt32) {
         guard table.waiting(waiter.id) != nil else { return }
-        Credit(bytes: bytes).encode(FrameHeader(type: .credit, flags: .oneWay, id: waiter.id), nil, into: &outbox)
+        Credit(bytes: bytes).encode(FrameHeader(type: .credit, flags: .oneWay, id: waiter.id), nil, into: &outbox.frames)
     }
 
     private func end(_ waiter: CallWaiter, _ result: Result<Frame, CallError>) {
@@ -244,13 +202,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         waiter.finish(result)
     }
 
-    private func flush(_ context: ChannelHandlerContext) {
-        guard outbox.readableBytes > 0 else { return }
-        let batch = outbox
-        outbox = ByteBuffer()
-        core.metrics.bytesOut.increment(by: batch.readableBytes)
-        Outbox.write(batch, context, core.faults, to: peer?.node)
-    }
+    private func flush(_ context: ChannelHandlerContext) { outbox.flush(context, to: peer?.node, core.metrics.bytesOut) }
 
     // MARK: Time
 
@@ -274,7 +226,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             end(waiter, .failure(CallError(.deadlineExceeded, "its time was over before it could be sent to \(address)")))
         }
         for call in table.expire(now) {
-            Cancel().encode(FrameHeader(type: .cancel, flags: .oneWay, id: call.id), nil, into: &outbox)
+            Cancel().encode(FrameHeader(type: .cancel, flags: .oneWay, id: call.id), nil, into: &outbox.frames)
             end(call.kept, .failure(CallError(.deadlineExceeded, "\(address) did not answer in time", isUncertain: true)))
         }
         if let context { flush(context) }
@@ -291,7 +243,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             fail(CallError(.unavailable, "the connection was idle"))
         } else if pingSince == nil, now.duration(since: lastRead) > core.settings.keepAlive, let context, peer != nil {
             pingSince = now
-            let ping = Ping(sequence: 0, from: core.handshake.own.node ?? .unnamed)
+            let ping = Ping(sequence: 0, from: core.hello.current.node ?? .unnamed)
             // Nobody waits for the answer: that something came is enough.
             let waiter = CallWaiter(.ping, deadline: nil, flags: []) { header, buffer in ping.encode(header, nil, into: &buffer) }
             load.add(1, ordering: .relaxed)
@@ -314,7 +266,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     private func greet(_ context: ChannelHandlerContext) {
-        core.handshake.own.encode(FrameHeader(type: .hello), nil, into: &outbox)
+        core.hello.current.encode(FrameHeader(type: .hello), nil, into: &outbox.frames)
         flush(context)
     }
 
@@ -322,7 +274,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard self.context != nil else { return }
         self.context = nil
         core.metrics.connections.add(-1)
-        finish(failure ?? CallError(.unavailable, "\(address) closed the connection", isUncertain: true))
+        finish(failure ?? dial.closed)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -335,11 +287,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         do throws(WireError) { while failure == nil, let frame = try decoder.next() { take(frame) } } catch {
             core.metrics.cut("protocol_violation")
             core.log.warn("protocol_violation", "\(address): \(error)")
-            // A record of TLS that warns: 0x15, then the version 0x03.
-            if case .notAFrame(let magic) = error, magic >> 16 == 0x1503 {
-                return fail(CallError(.denied, "\(address) wants TLS, and a certificate"))
-            }
-            fail(CallError(.protocolViolation, "\(address) does not speak this protocol: \(error)", isUncertain: true))
+            fail(dial.error(error))
         }
     }
 
@@ -354,18 +302,13 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .handshakeCompleted = event as? TLSUserEvent {
-            identity = (try? context.pipeline.syncOperations.nioSSL_peerCertificate()).flatMap { $0 }.map { PeerIdentity($0) }
-        }
+        identity = PeerIdentity.shown(by: event, context) ?? identity
         context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let words = TLSSource.words(error) {
-            core.metrics.cut("tls")
-            return fail(CallError(.denied, "TLS with \(address) failed: \(words)", isUncertain: peer != nil))
-        }
-        fail(CallError(.unavailable, "the connection to \(address) broke: \(Self.words(error))", isUncertain: peer != nil))
+        if TLSSource.words(error) != nil { core.metrics.cut("tls") }
+        fail(dial.error(error, isUncertain: peer != nil))
     }
 
     private func take(_ frame: Frame) {
@@ -373,10 +316,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         switch frame.header.type {
         case .hello where peer == nil: greeted(frame)
         case .error:
-            guard let reply = try? ErrorReply.decode(frame.payload) else {
-                return fail(CallError(.protocolViolation, "\(address) sent an error that cannot be read", isUncertain: true))
-            }
-            let error = CallError(reply)
+            let error: CallError
+            do throws(CallError) { error = try dial.error(in: frame) } catch { return fail(error) }
             // Without an id it is about the connection.
             guard id != 0 else { return fail(error) }
             if let call = table.end(id) { end(call.kept, .failure(error)) }
@@ -393,19 +334,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     private func greeted(_ frame: Frame) {
-        do throws(CallError) {
-            let hello: Hello
-            do throws(WireError) { hello = try Hello.decode(frame.payload) } catch {
-                throw CallError(.protocolViolation, "\(address) sent a hello that cannot be read: \(error)")
-            }
-            let found = try core.handshake.accept(hello)
-            var isDemanded = core.tls != nil
-            if case .unix = address { isDemanded = false }
-            try PeerIdentity.check(identity, hello, isDemanded: isDemanded)
-            peer = found
-        } catch {
-            return fail(error)
-        }
+        do throws(CallError) { peer = try dial.peer(answering: frame, identity) } catch { return fail(error) }
         decoder.payloadLimit = MessageType.largestPayload
         watch = loop.scheduleRepeatedTask(initialDelay: Self.tick, delay: Self.tick) { [weak self] task in
             guard let self else { return task.cancel() }

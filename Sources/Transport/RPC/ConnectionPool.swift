@@ -33,6 +33,7 @@ final class ConnectionPool: Sendable {
             State(
                 breaker: CircuitBreaker(limit: core.settings.breakerLimit),
                 generator: SeededGenerator(seed: UInt64.random(in: 0...UInt64.max))))
+        state.withLock { $0.budget.attempts = core.settings.attempts }
     }
 
     /// The connection with the least to do, if there is one.

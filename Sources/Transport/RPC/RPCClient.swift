@@ -15,7 +15,7 @@ package struct RPCPeerStatus: Equatable, Sendable {
 
 /// What all connections of a client share.
 final class ClientCore: Sendable {
-    let handshake: Handshake
+    let hello: any HelloSource
     let settings: RPCClient.Settings
     let tls: TLSSource?
     let faults: LinkFaults?
@@ -29,9 +29,10 @@ final class ClientCore: Sendable {
     let retries: Counter
 
     init(
-        hello: Hello, settings: RPCClient.Settings, tls: TLSSource?, faults: LinkFaults?, group: any EventLoopGroup, telemetry: Telemetry
+        hello: any HelloSource, settings: RPCClient.Settings, tls: TLSSource?, faults: LinkFaults?, group: any EventLoopGroup,
+        telemetry: Telemetry
     ) {
-        handshake = Handshake(own: hello)
+        self.hello = hello
         self.settings = settings
         self.tls = tls
         self.faults = faults
@@ -65,6 +66,8 @@ package final class RPCClient: Sendable {
         package var idle: Duration = .seconds(300)
         /// Failures in a row after which a peer is left alone for a while.
         package var breakerLimit = 5
+        /// Tries of one call at most; 1 for a client that goes elsewhere by itself.
+        package var attempts = 4
         /// Bytes of a stream that may come before they are read.
         package var streamWindow = 256 << 10
         package init() {}
@@ -73,8 +76,10 @@ package final class RPCClient: Sendable {
     let core: ClientCore
     private let pools = Mutex<[PeerAddress: ConnectionPool]>([:])
 
+    /// - Parameter hello: what each connection begins with; an `OwnHello` may change.
     package init(
-        hello: Hello, settings: Settings = Settings(), tls: TLSSource? = nil, faults: LinkFaults? = nil, group: any EventLoopGroup,
+        hello: any HelloSource, settings: Settings = Settings(), tls: TLSSource? = nil, faults: LinkFaults? = nil,
+        group: any EventLoopGroup,
         telemetry: Telemetry
     ) {
         core = ClientCore(hello: hello, settings: settings, tls: tls, faults: faults, group: group, telemetry: telemetry)

@@ -18,6 +18,11 @@ package struct RPCContext: Sendable {
     package let idempotencyKey: String?
     /// Who the certificate says the caller is; nil without one.
     package let identity: PeerIdentity?
+
+    /// The node that calls, as its hello said; nil for a client that is none.
+    package var node: NodeID? { peer.node }
+    /// Whether a certificate proves that the caller is `node`: true of every node that comes over TLS.
+    package var isProved: Bool { identity?.kind == .node && peer.node != nil }
 }
 
 /// What a server does with calls, by the type of their message. It is complete before the first connection comes.
@@ -25,6 +30,8 @@ package struct RPCHandlers: Sendable {
     enum Kind: Sendable {
         /// Answers at once, on the event loop: it must neither wait nor compute for long.
         case immediate(@Sendable (Frame, RPCContext, inout ByteBuffer) throws(CallError) -> Void)
+        /// Takes frames that go one way, as they came, on the event loop.
+        case raw(@Sendable (Frame, RPCContext) throws(CallError) -> Void)
         /// Answers from a task; the frame of the answer is what it returns.
         case task(@Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
         /// Sends pieces before its answer.
@@ -58,6 +65,13 @@ package struct RPCHandlers: Sendable {
     /// For messages that are no calls: nothing goes back.
     package mutating func oneWay<M: WireMessage>(_ type: M.Type, _ body: @escaping @Sendable (M, RPCContext) -> Void) {
         kinds[M.type.number] = .immediate { frame, context, _ throws(CallError) in body(try Self.read(M.self, frame), context) }
+    }
+
+    /// For frames that go one way and are read by who gets them. `body` is called on the connection's event loop, in the order in which they
+    /// came, and until the last connection is closed: what servers must hear from each other to end their work is heard while one drains. An
+    /// error that it throws is counted, and told to nobody.
+    package mutating func raw(_ type: MessageType, _ body: @escaping @Sendable (Frame, RPCContext) throws(CallError) -> Void) {
+        kinds[type.number] = .raw(body)
     }
 
     package mutating func stream<C: WireCall>(

@@ -35,11 +35,15 @@ package final class RPCServer: Sendable {
     private let loops: [ObjectIdentifier: LoopConnections]
     private let listening = Mutex<[any Channel]>([])
 
+    /// - Parameters:
+    ///   - hello: what each connection is answered with; an `OwnHello` may change.
+    ///   - peerClosed: called on the connection's event loop when one ends that a node had said hello on, whatever it was for.
     package init(
-        hello: Hello, handlers: RPCHandlers, settings: Settings = Settings(), tls: TLSSource? = nil, faults: LinkFaults? = nil,
-        group: any EventLoopGroup, telemetry: Telemetry
+        hello: any HelloSource, handlers: RPCHandlers, settings: Settings = Settings(), tls: TLSSource? = nil, faults: LinkFaults? = nil,
+        group: any EventLoopGroup, telemetry: Telemetry, peerClosed: (@Sendable (NodeID) -> Void)? = nil
     ) {
-        let core = ServerCore(hello: hello, handlers: handlers, settings: settings, tls: tls, faults: faults, telemetry: telemetry)
+        let core = ServerCore(
+            hello: hello, handlers: handlers, settings: settings, tls: tls, faults: faults, telemetry: telemetry, peerClosed: peerClosed)
         self.core = core
         self.group = group
         loops = Dictionary(
@@ -125,12 +129,13 @@ package struct RPCCaller: Sendable {
 
 /// What all connections of a server share.
 final class ServerCore: Sendable {
-    let handshake: Handshake
+    let hello: any HelloSource
     let handlers: RPCHandlers
     let settings: RPCServer.Settings
     let tls: TLSSource?
     let faults: LinkFaults?
     let telemetry: Telemetry
+    let peerClosed: (@Sendable (NodeID) -> Void)?
     let metrics: RPCMetrics
     let log: RareLog
     let connectionCount = Atomic<Int>(0)
@@ -147,9 +152,11 @@ final class ServerCore: Sendable {
     private let expected: [UInt16: ExpectedDuration]
 
     init(
-        hello: Hello, handlers: RPCHandlers, settings: RPCServer.Settings, tls: TLSSource?, faults: LinkFaults?, telemetry: Telemetry
+        hello: any HelloSource, handlers: RPCHandlers, settings: RPCServer.Settings, tls: TLSSource?, faults: LinkFaults?,
+        telemetry: Telemetry, peerClosed: (@Sendable (NodeID) -> Void)?
     ) {
-        handshake = Handshake(own: hello)
+        self.hello = hello
+        self.peerClosed = peerClosed
         self.handlers = handlers
         self.settings = settings
         self.tls = tls

@@ -1,6 +1,5 @@
 import NIOCore
 import NIOSSL
-import NIOTLS
 import Observability
 import Primitives
 import Synchronization
@@ -19,7 +18,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     private static let batchBytes = 256 << 10
 
     /// A call that runs in a task.
-    private struct OpenCall {
+    struct OpenCall {
         var task: Task<Void, Never>
         var writer: RPCStreamWriter?
         var deadline: Instant?
@@ -30,18 +29,17 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         var isScheduled = false
     }
 
-    private let core: ServerCore
+    let core: ServerCore
     private let connections: LoopConnections
-    private let loop: any EventLoop
-    private let remote: String
+    let loop: any EventLoop
+    let remote: String
     private var decoder = FrameDecoder(payloadLimit: helloLimit)
-    /// Frames that are written next.
-    private var outbox = ByteBuffer()
-    private var context: ChannelHandlerContext?
+    let outbox: Outbox
+    var context: ChannelHandlerContext?
     private var peer: Peer?
-    private var identity: PeerIdentity?
-    private var calls: [UInt64: OpenCall] = [:]
-    private var callCount = 0
+    var identity: PeerIdentity?
+    var calls: [UInt64: OpenCall] = [:]
+    var callCount = 0
     private let connectedAt: Instant
     private var lastRead: Instant
     /// Since when a frame is not finished, or what was answered is not read.
@@ -92,6 +90,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.connections = connections
         self.loop = loop
         self.remote = remote
+        outbox = Outbox(core.faults)
         connectedAt = core.telemetry.clock.coarseNow
         lastRead = connectedAt
     }
@@ -112,6 +111,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         core.metrics.connections.add(-1)
         for call in calls.values { stop(call) }
         calls = [:]
+        if let node = peer?.node { core.peerClosed?(node) }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -129,7 +129,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             while !isEnding, let frame = try decoder.next() {
                 unfinishedSince = nil
                 take(frame)
-                if outbox.readableBytes > Self.batchBytes { flush(context) }
+                if outbox.frames.readableBytes > Self.batchBytes { flush(context) }
             }
         } catch {
             refuse(error)
@@ -173,9 +173,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .handshakeCompleted = event as? TLSUserEvent {
-            identity = (try? context.pipeline.syncOperations.nioSSL_peerCertificate()).flatMap { $0 }.map { PeerIdentity($0) }
-        }
+        identity = PeerIdentity.shown(by: event, context) ?? identity
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -211,7 +209,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             return refuse(CallError(.invalid, "a hello that cannot be read: \(error)"))
         }
         do throws(CallError) {
-            let found = try core.handshake.accept(hello)
+            let found = try Handshake(own: core.hello.current).accept(hello)
             try PeerIdentity.check(identity, hello, isDemanded: core.tls != nil && !remote.hasPrefix("unix"))
             peer = found
         } catch {
@@ -219,143 +217,13 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         }
         decoder.payloadLimit = MessageType.largestPayload
         let header = FrameHeader(type: .hello, flags: .response, id: frame.header.id)
-        core.handshake.own.encode(header, nil, into: &outbox)
-    }
-
-    private func call(_ frame: Frame, _ peer: Peer) {
-        callCount += 1
-        let method = core.metrics.method(frame.header.type)
-        let now = core.telemetry.clock.now
-        do throws(CallError) {
-            guard !core.isDraining.load(ordering: .relaxed) else { throw CallError(.draining, "this node is about to stop") }
-            guard let kind = core.handlers.kinds[frame.header.type.number] else {
-                throw CallError(.unimplemented, "nothing here answers \(frame.header.type)")
-            }
-            let context = try context(of: frame, peer, now)
-            switch kind {
-            case .immediate(let body): try answer(frame, context, method, now, body)
-            case .task(let body):
-                try start(frame, context, method, now, nil) { frame, context, _ throws(CallError) in try await body(frame, context) }
-            case .stream(let body):
-                let writer = RPCStreamWriter(id: frame.header.id) { [weak self] piece, bytes in
-                    self?.post(frame.header.id, piece, pieceBytes: bytes)
-                }
-                if self.context?.channel.isWritable == false { writer.hold(true) }
-                try start(frame, context, method, now, writer) { frame, context, writer throws(CallError) in
-                    guard let writer else { throw CallError(.internal, "no stream") }
-                    return try await body(frame, context, writer)
-                }
-            }
-        } catch {
-            core.metrics.failed(method, error.code)
-            fail(frame, error)
-        }
-    }
-
-    private func context(of frame: Frame, _ peer: Peer, _ now: Instant) throws(CallError) -> RPCContext {
-        let attached: FrameExtension
-        do throws(WireError) { attached = try frame.frameExtension() } catch {
-            throw CallError(.invalid, "the frame's extension: \(error)")
-        }
-        let left = frame.header.millisecondsLeft
-        return RPCContext(
-            peer: peer, remote: remote, trace: attached.trace,
-            deadline: left == 0 ? nil : now.advanced(by: .milliseconds(Int64(left))), session: attached.session,
-            sequence: attached.sequence, idempotencyKey: attached.idempotencyKey, identity: identity)
-    }
-
-    private func answer(
-        _ frame: Frame, _ context: RPCContext, _ method: RPCMetrics.Method, _ began: Instant,
-        _ body: (Frame, RPCContext, inout ByteBuffer) throws(CallError) -> Void
-    ) throws(CallError) {
-        let span = context.trace.flatMap { core.telemetry.spans.begin("rpc \(method.name)", service: "rpc", in: $0) }
-        defer { core.telemetry.spans.end(span) }
-        if frame.header.flags.contains(.oneWay) {
-            var nowhere = ByteBuffer()
-            try body(frame, context, &nowhere)
-        } else {
-            let before = outbox.readableBytes
-            try body(frame, context, &outbox)
-            guard outbox.readableBytes > before else {
-                throw CallError(.invalid, "\(method.name) has no answer: it is sent with the flag one-way")
-            }
-        }
-        method.succeeded.increment()
-        method.duration.observe(core.telemetry.clock.now.duration(since: began), in: context.trace)
-    }
-
-    /// Answers from a task, if that can be done in time.
-    private func start(
-        _ frame: Frame, _ context: RPCContext, _ method: RPCMetrics.Method, _ began: Instant, _ writer: RPCStreamWriter?,
-        _ body: @escaping @Sendable (Frame, RPCContext, RPCStreamWriter?) async throws(CallError) -> ByteBuffer
-    ) throws(CallError) {
-        let id = frame.header.id
-        // An answer to it would be taken for the first one's.
-        guard calls[id] == nil else { return refuse(CallError(.protocolViolation, "call \(id) is open already")) }
-        guard calls.count < core.settings.callsPerConnection else {
-            throw CallError(
-                .busy, "\(calls.count) calls of this connection are open, as many as there may be", retryAfter: .milliseconds(50))
-        }
-        guard core.tasks.load(ordering: .relaxed) < core.settings.callsAtOnce else {
-            throw CallError(
-                .busy, "\(core.settings.callsAtOnce) calls are open on this node, as many as there may be", retryAfter: .milliseconds(50))
-        }
-        let expected = core.expected(frame.header.type)
-        if let deadline = context.deadline, let usual = expected?.duration, began.advanced(by: usual) > deadline {
-            expected?.fade()
-            throw CallError(
-                .deadlineExceeded, "\(frame.header.millisecondsLeft) ms are left, and these calls take about \(usual.milliseconds) ms")
-        }
-        core.tasks.add(1, ordering: .relaxed)
-        core.metrics.inFlight.add(1)
-        let span = context.trace.flatMap { core.telemetry.spans.begin("rpc \(method.name)", service: "rpc", in: $0) }
-        let inner = RPCContext(
-            peer: context.peer, remote: remote, trace: span?.context ?? context.trace, deadline: context.deadline, session: context.session,
-            sequence: context.sequence, idempotencyKey: context.idempotencyKey, identity: identity)
-        let task = Task { [core] in
-            let answer: ByteBuffer
-            var isDone = false
-            do throws(CallError) {
-                answer = try await Self.scoped(inner.trace) { () throws(CallError) in try await body(frame, inner, writer) }
-                method.succeeded.increment()
-                core.telemetry.spans.end(span)
-                isDone = true
-            } catch {
-                core.metrics.failed(method, error.code)
-                core.telemetry.spans.end(span, error: error.description)
-                answer = error.reply.frame(id: id, flags: [.response, .error])
-            }
-            let took = core.telemetry.clock.now.duration(since: began)
-            method.duration.observe(took, in: inner.trace)
-            if isDone, writer == nil { expected?.note(took) }
-            core.metrics.inFlight.add(-1)
-            self.post(id, frame.header.flags.contains(.oneWay) ? ByteBuffer() : answer, isLast: true)
-            // Last: who drains closes when there are none.
-            core.tasks.subtract(1, ordering: .relaxed)
-        }
-        calls[id] = OpenCall(task: task, writer: writer, deadline: context.deadline)
-    }
-
-    private static func scoped(_ trace: TraceContext?, _ body: () async throws(CallError) -> ByteBuffer) async throws(CallError)
-        -> ByteBuffer
-    {
-        guard let trace else { return try await body() }
-        let result = await trace.scope { () async -> Result<ByteBuffer, CallError> in
-            do throws(CallError) { return .success(try await body()) } catch { return .failure(error) }
-        }
-        return try result.get()
-    }
-
-    private func fail(_ frame: Frame, _ error: CallError) {
-        guard !frame.header.flags.contains(.oneWay) else { return }
-        let header = FrameHeader(type: .error, flags: [.response, .error], id: frame.header.id)
-        error.reply.encode(header, nil, into: &outbox)
+        core.hello.current.encode(header, nil, into: &outbox.frames)
     }
 
     // MARK: Answers from tasks
 
     /// From any thread: a frame for this connection; the loop is woken once for all that gather before it looks.
-    private func post(_ id: UInt64, _ frame: ByteBuffer, pieceBytes: Int = 0, isLast: Bool = false) {
+    func post(_ id: UInt64, _ frame: ByteBuffer, pieceBytes: Int = 0, isLast: Bool = false) {
         let isFirst = posted.withLock { posted in
             posted.frames.append((id, frame, pieceBytes, isLast))
             defer { posted.isScheduled = true }
@@ -371,20 +239,14 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             return posted.frames
         }
         for (id, frame, pieceBytes, isLast) in frames {
-            outbox.writeImmutableBuffer(frame)
+            outbox.frames.writeImmutableBuffer(frame)
             if pieceBytes > 0 { calls[id]?.writer?.passed(pieceBytes) }
             if isLast { calls[id] = nil }
         }
         if let context { flush(context) }
     }
 
-    private func flush(_ context: ChannelHandlerContext) {
-        guard outbox.readableBytes > 0 else { return }
-        let batch = outbox
-        outbox = ByteBuffer()
-        core.metrics.bytesOut.increment(by: batch.readableBytes)
-        Outbox.write(batch, context, core.faults, to: peer?.node)
-    }
+    private func flush(_ context: ChannelHandlerContext) { outbox.flush(context, to: peer?.node, core.metrics.bytesOut) }
 
     // MARK: The end
 
@@ -421,11 +283,11 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     /// Says why, and closes.
-    private func refuse(_ error: CallError) {
+    func refuse(_ error: CallError) {
         guard !isEnding else { return }
         core.metrics.cut(error.code.name)
         core.log.warn(error.code.name, "\(remote) cut: \(error.message)")
-        error.reply.encode(FrameHeader(type: .error, flags: [.response, .error]), nil, into: &outbox)
+        error.reply.encode(FrameHeader(type: .error, flags: [.response, .error]), nil, into: &outbox.frames)
         end()
     }
 
@@ -457,29 +319,4 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             remote: remote, node: peer?.node, identity: identity?.uri, software: peer?.hello.software ?? "", version: peer?.version,
             calls: callCount, idle: core.telemetry.clock.coarseNow.duration(since: lastRead))
     }
-}
-
-/// Tells a connection why it is not taken, and closes it.
-private final class RefusingHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
-    /// At once.
-    static let limit = 256
-
-    private let error: CallError
-
-    init(_ error: CallError) { self.error = error }
-
-    func channelActive(context: ChannelHandlerContext) {
-        let channel = context.channel
-        // Under TLS what is written waits for the handshake: a close at once would forget it.
-        context.writeAndFlush(wrapOutboundOut(error.reply.frame(flags: [.response, .error]))).whenComplete { _ in
-            channel.close(promise: nil)
-        }
-        context.eventLoop.scheduleTask(in: .nanoseconds(Handshake.limit.nanoseconds)) { channel.close(promise: nil) }
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

@@ -1,4 +1,6 @@
+import NIOCore
 import NIOSSL
+import NIOTLS
 import Primitives
 import Wire
 
@@ -25,6 +27,12 @@ package struct PeerIdentity: Equatable, Sendable {
             uri = String(validating: name.contents, as: UTF8.self) ?? ""
         }
         self.init(uri: uri)
+    }
+
+    /// Who the other side has shown itself to be, once the handshake that this event may tell of is done.
+    static func shown(by event: Any, _ context: ChannelHandlerContext) -> PeerIdentity? {
+        guard case .handshakeCompleted = event as? TLSUserEvent else { return nil }
+        return (try? context.pipeline.syncOperations.nioSSL_peerCertificate()).flatMap { $0 }.map { PeerIdentity($0) }
     }
 
     /// A node must be the one of its certificate; a client must not say that it is a node.

@@ -17,13 +17,16 @@ package struct Handshake: Equatable, Sendable {
     package static let limit: Duration = .seconds(5)
 
     private static let textBytes = 128
+    /// Of an address or a URL: the longest host name has 253.
+    private static let placeBytes = 300
 
     package let own: Hello
 
     package init(own: Hello) { self.own = own }
 
-    private static func isPlain(_ text: String) -> Bool {
-        text.unicodeScalars.allSatisfy { scalar in
+    private static func isPlain(_ text: String, within bytes: Int) -> Bool {
+        guard text.utf8.count <= bytes else { return false }
+        return text.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
             default: true
@@ -35,7 +38,10 @@ package struct Handshake: Equatable, Sendable {
     package func accept(_ other: Hello) throws(CallError) -> Peer {
         // It is shown to people and written to logs.
         let words = [other.software] + other.roles + other.capabilities
-        guard words.allSatisfy({ $0.utf8.count <= Self.textBytes && Self.isPlain($0) }), words.count <= 64 else {
+        let places = [other.address, other.http].compactMap(\.self)
+        guard words.count <= 64, words.allSatisfy({ Self.isPlain($0, within: Self.textBytes) }),
+            places.allSatisfy({ Self.isPlain($0, within: Self.placeBytes) })
+        else {
             throw CallError(.protocolViolation, "a hello with texts that are long, or hold characters that nobody sees")
         }
         guard other.lowest <= other.highest else {
@@ -51,6 +57,12 @@ package struct Handshake: Equatable, Sendable {
         }
         if let ours = own.cluster, let theirs = other.cluster, ours != theirs {
             throw CallError(.wrongCluster, "cluster \(theirs) talks to cluster \(ours): the address is another cluster's")
+        }
+        if let ours = own.clusterEpoch, let theirs = other.clusterEpoch, ours != theirs, own.node != nil, other.node != nil {
+            throw CallError(
+                .wrongCluster,
+                "epoch \(theirs) of the cluster talks to epoch \(ours): it was recovered from what was left of it, and the node of the older epoch has to begin with an empty folder (--join)"
+            )
         }
         let theirs = Set(other.capabilities)
         return Peer(

@@ -100,6 +100,16 @@ package struct Hello: WireMessage {
     /// Of the program, for people.
     package var software = ""
     package var epoch: UInt64?
+    /// `host:port` where a node takes calls.
+    package var address: String?
+    /// URL of a node's HTTP door.
+    package var http: String?
+    /// Of a node's data folder: another one under the same node id is another node.
+    package var folder: UUIDv7?
+    /// How many coordinators a node waits for that is to begin a cluster with them.
+    package var expects: UInt16?
+    /// Of the cluster: rises when it is begun again from what was left of it, and then the nodes of before are not of it any more.
+    package var clusterEpoch: UInt64?
 
     package init() {}
 
@@ -113,5 +123,10 @@ package struct Hello: WireMessage {
         try coder.field(7, "feature_level", &featureLevel)
         try coder.field(8, "software", &software)
         try coder.field(9, "epoch", &epoch)
+        try coder.field(10, "address", &address)
+        try coder.field(11, "http", &http)
+        try coder.field(12, "folder", &folder)
+        try coder.field(13, "expects", &expects)
+        try coder.field(14, "cluster_epoch", &clusterEpoch)
     }
 }

@@ -26,19 +26,6 @@ enum StatusFacts {
         return facts
     }
 
-    static func raft(_ status: Value, _ canvas: Canvas) -> [Line] {
-        (status["members"]?.list ?? []).filter { $0["raft"]?.string != nil }.map { member in
-            let isLeader = member["raft"]?.string == "leader"
-            let lag = member["id"] == status.at("raft", "node") ? Words.plain(status.at("raft", "lag")) : "-"
-            let role = Words.plain(member["raft"])
-            return .state(isLeader ? "leader" : role, canvas.theme, canvas.level) + Line(" \(Words.plain(member["id"]))", .bright)
-                + Line("  lag ", .dim) + Line(lag)
-        } + [
-            Line("term ", .dim) + Line(Words.plain(status["term"])) + Line("  commit ", .dim) + Line(Words.plain(status["commitIndex"]))
-                + Line("  log ", .dim) + Line(Words.count(status.at("raft", "logBytes")) + "B")
-        ]
-    }
-
     static func gossip(_ status: Value, _ canvas: Canvas) -> [Line] {
         let words = [("alive", "alive"), ("suspect", "suspect"), ("dead", "dead")]
         var line = Line()
@@ -123,7 +110,11 @@ struct PulseScreen {
     private func fill(_ view: View, _ status: Value, _ outer: Rect, _ canvas: inout Canvas) {
         let area = Rect(outer.x + 1, outer.y, outer.width - 2, outer.height)
         switch view {
-        case .raft: canvas.lines(StatusFacts.raft(status, canvas), in: area)
+        case .raft:
+            let lines = RaftLines.pulse(status, canvas, width: area.width, rows: area.height) { node, width in
+                state.raftHistory.lane(of: node, width: width, now: state.now)
+            }
+            canvas.lines(lines, in: area)
         case .gossip: canvas.lines(StatusFacts.gossip(status, canvas), in: area)
         case .tasks:
             canvas.lines(StatusFacts.tasks(status), in: area)
@@ -173,7 +164,7 @@ struct PulseScreen {
     private func drawLines(_ status: Value, _ canvas: inout Canvas) {
         let area = layout.rows
         let lines: [(String, Line)] = [
-            ("1", Line("raft    ", .boxTitle) + joined(StatusFacts.raft(status, canvas))),
+            ("1", Line("raft    ", .boxTitle) + joined(RaftLines.brief(status, canvas))),
             ("2", Line("gossip  ", .boxTitle) + joined(StatusFacts.gossip(status, canvas).prefix(1))),
             ("3", Line("tasks   ", .boxTitle) + joined([0, 1, 3].map { StatusFacts.tasks(status)[$0] })),
         ]

@@ -107,6 +107,8 @@ struct TableScreen {
                 let most = max(numbers.max() ?? 0, 0.000_001)
                 let marks = Glyphs.sparkline(numbers.map { $0 / most }, width: column.width, level: canvas.level)
                 canvas.marks(marks, column.x, y, .chartLine, over: style)
+            } else if let node = spec.lane?(row) {
+                drawLane(of: node, column, y, style, &canvas)
             } else if let bar = spec.bar {
                 drawBar(bar(row), column, y, isCritical: row["criticalMs"] != nil, style, &canvas)
             } else if let word = spec.state?(row) {
@@ -119,6 +121,12 @@ struct TableScreen {
                 let x = spec.isRight ? column.x + max(0, column.width - CharacterWidth.of(shown)) : column.x
                 canvas.put(shown, x, y, ground ?? .tableRow, over: style, limit: column.width)
             }
+        }
+    }
+
+    private func drawLane(of node: String, _ column: Layout.PlacedColumn, _ y: Int, _ style: Style?, _ canvas: inout Canvas) {
+        for (place, mark) in state.raftHistory.lane(of: node, width: column.width, now: state.now).enumerated() {
+            if let mark { canvas.put(mark.letter, column.x + place, y, mark.role, over: style, limit: 1) }
         }
     }
 

@@ -1,0 +1,62 @@
+package import Primitives
+package import Storage
+
+/// With whom a cluster began. On disk before anything else of it, so that a node that falls goes on with the same.
+package struct Founding: Equatable, Sendable {
+    package var cluster: UUIDv7
+    /// The voters of its first configuration; nobody where this node came later.
+    package var voters: [NodeID]
+
+    package init(cluster: UUIDv7, voters: [NodeID]) { (self.cluster, self.voters) = (cluster, voters.sorted()) }
+
+    private static func file(_ folder: String) -> String { folder + "/founding" }
+
+    package static func read(_ folder: String, disk: any Disk) throws(StorageError) -> Founding? {
+        guard let bytes = try disk.contents(of: file(folder)) else { return nil }
+        var lines: [String: String] = [:]
+        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+            let words = line.split(separator: " ", maxSplits: 1)
+            lines[String(words[0])] = words.count == 2 ? String(words[1]) : ""
+        }
+        guard let cluster = lines["cluster"].flatMap({ UUIDv7($0) }), let names = lines["voters"] else {
+            throw .damaged(path: file(folder), offset: 0, reason: "its lines cluster and voters cannot be read")
+        }
+        var voters: [NodeID] = []
+        for name in names.split(separator: ",") {
+            guard let node = try? NodeID(String(name)) else {
+                throw .damaged(path: file(folder), offset: 0, reason: "'\(name)' is no node id")
+            }
+            voters.append(node)
+        }
+        return Founding(cluster: cluster, voters: voters)
+    }
+
+    /// Durable when it returns.
+    package func write(_ folder: String, disk: any Disk) throws(StorageError) {
+        try disk.makeDurableFolder(folder)
+        let text = "cluster \(cluster)\nvoters \(voters.map(\.text).joined(separator: ","))\n"
+        try disk.replace(Self.file(folder), with: Array(text.utf8))
+    }
+}
+
+/// The id of a data folder: of two folders under one node id only one can be the node's.
+package enum FolderID {
+    /// Made when there is none yet; durable when it returns.
+    package static func of(_ folder: String, disk: any Disk, make: () -> UUIDv7) throws(StorageError) -> UUIDv7 {
+        let path = folder + "/folder"
+        if let bytes = try disk.contents(of: path) {
+            guard let known = UUIDv7(String(decoding: bytes, as: UTF8.self).trimmingLine) else {
+                throw .damaged(path: path, offset: 0, reason: "it holds no folder id")
+            }
+            return known
+        }
+        try disk.makeDurableFolder(folder)
+        let made = make()
+        try disk.replace(path, with: Array("\(made)\n".utf8))
+        return made
+    }
+}
+
+extension String {
+    fileprivate var trimmingLine: String { String(prefix { $0 != "\n" }) }
+}

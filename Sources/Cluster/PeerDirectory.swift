@@ -1,0 +1,249 @@
+import Observability
+package import Primitives
+package import Storage
+import Synchronization
+package import Transport
+package import Wire
+
+/// Who is where: what the nodes of a cluster have said of themselves, by their hellos and through each other. Where coordinators were last is kept on disk, so that a
+/// node that starts finds the others without being told again, and with it which data folder is behind a node's id.
+package final class PeerDirectory: Sendable {
+    /// What is known of one node.
+    package struct Facts: Equatable, Sendable {
+        package var node: NodeID
+        package var address: PeerAddress
+        package var http: String?
+        package var roles: [String] = []
+        package var featureLevel: UInt16 = 0
+        package var software = ""
+        package var isConnected = false
+        /// Of its data folder: another one under the same id is another node.
+        package var folder: UUIDv7?
+        package var cluster: UUIDv7?
+        /// Of its process: the higher one says what is newer.
+        package var epoch: UInt64 = 0
+        /// It waits for so many coordinators to begin a cluster with.
+        package var expects: UInt16?
+        /// It wants to belong to the cluster, and does not yet.
+        package var isJoining = false
+        /// With whom its cluster began.
+        package var founders: [NodeID] = []
+        /// When it was last heard itself, or somebody said that it had just been.
+        package var heard: Instant?
+
+        package init(node: NodeID, address: PeerAddress) { (self.node, self.address) = (node, address) }
+    }
+
+    private struct State {
+        var facts: [NodeID: Facts] = [:]
+        /// Folders of those who belong or belonged to the cluster, as they were when they came.
+        var folders: [NodeID: UUIDv7] = [:]
+        var isDirty = false
+        var isConnected: @Sendable (NodeID) -> Bool = { _ in false }
+        var watchers: [@Sendable () -> Void] = []
+    }
+
+    /// Nodes that are known at once: beyond it new ones are not noted.
+    private static let limit = 4096
+
+    package let own: OwnHello
+    package let node: NodeID
+    private let disk: any Disk
+    private let path: String
+    private let clock: any NodeClock
+    private let state = Mutex(State())
+    private let isJoining = Atomic(false)
+    private let foundersOfOwn: Mutex<[NodeID]>
+
+    /// - Parameters:
+    ///   - path: the file in which it is kept.
+    ///   - founders: with whom this node's cluster began; nobody where it came later, or has none.
+    package init(own: OwnHello, node: NodeID, founders: [NodeID] = [], disk: any Disk, path: String, clock: any NodeClock)
+        throws(StorageError)
+    {
+        (self.own, self.node, self.disk, self.path, self.clock) = (own, node, disk, path, clock)
+        foundersOfOwn = Mutex(founders)
+        guard let bytes = try disk.contents(of: path) else { return }
+        var found = State()
+        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
+            let words = line.split(separator: " ", omittingEmptySubsequences: false)
+            // One that cannot be read is heard again from the node itself.
+            guard words.count >= 3, let known = try? NodeID(String(words[0])), let address = try? PeerAddress(String(words[1])) else {
+                continue
+            }
+            var facts = Facts(node: known, address: address)
+            facts.folder = UUIDv7(String(words[2]))
+            facts.roles = ["coordinator"]
+            found.facts[known] = facts
+            found.folders[known] = facts.folder
+        }
+        state.withLock { $0 = found }
+    }
+
+    // MARK: Asking
+
+    /// Everybody, sorted by id, this node among them.
+    package var all: [Facts] {
+        let (facts, isConnected) = state.withLock { (Array($0.facts.values), $0.isConnected) }
+        var all = facts.filter { $0.node != node }.map { facts in
+            var facts = facts
+            facts.isConnected = isConnected(facts.node)
+            return facts
+        }
+        if let mine { all.append(mine) }
+        return all.sorted { $0.node < $1.node }
+    }
+
+    package func facts(_ node: NodeID) -> Facts? {
+        guard node != self.node else { return mine }
+        return state.withLock { state in
+            var facts = state.facts[node]
+            facts?.isConnected = state.isConnected(node)
+            return facts
+        }
+    }
+
+    private var mine: Facts? {
+        let hello = own.current
+        guard let address = hello.address.flatMap({ try? PeerAddress($0) }) else { return nil }
+        var facts = Self.facts(of: hello, node, address)
+        facts.isConnected = true
+        facts.isJoining = isJoining.load(ordering: .relaxed)
+        facts.founders = foundersOfOwn.withLock { $0 }
+        facts.heard = clock.now
+        return facts
+    }
+
+    /// Why a node is not the one that has this id; nil when it is, or nothing is known against it.
+    package func refusal(of node: NodeID, folder: UUIDv7?) -> String? {
+        guard node != self.node else { return "this node has the id '\(node)' itself: give the other one an id of its own (--id)" }
+        guard let folder, let known = state.withLock({ $0.folders[node] }), known != folder else { return nil }
+        return
+            "node id '\(node)' belongs to a data folder that is not this one: what it promised was there. Remove it first ('distric raft remove \(node)' on a node of the cluster), or start this one under a new id (--id) with --join"
+    }
+
+    // MARK: Hearing
+
+    /// A node says who it is.
+    package func heard(_ hello: Hello) {
+        guard let node = hello.node, node != self.node, let address = hello.address.flatMap({ try? PeerAddress($0) }) else { return }
+        var facts = Self.facts(of: hello, node, address)
+        facts.heard = clock.now
+        note([facts], direct: true)
+    }
+
+    private static func facts(of hello: Hello, _ node: NodeID, _ address: PeerAddress) -> Facts {
+        var facts = Facts(node: node, address: address)
+        (facts.http, facts.roles, facts.featureLevel, facts.software) = (hello.http, hello.roles, hello.featureLevel, hello.software)
+        (facts.folder, facts.cluster, facts.epoch, facts.expects) = (hello.folder, hello.cluster, hello.epoch ?? 0, hello.expects)
+        return facts
+    }
+
+    private func note(_ news: [Facts], direct: Bool) {
+        let watchers = state.withLock { state -> [@Sendable () -> Void] in
+            var hasChanged = false
+            for var item in news where item.node != node {
+                let old = state.facts[item.node]
+                guard old != nil || state.facts.count < Self.limit else { continue }
+                // Another folder under an id that belongs to somebody is nobody.
+                if let known = state.folders[item.node], let folder = item.folder, known != folder { continue }
+                if let old {
+                    guard item.epoch >= old.epoch else { continue }
+                    // A hello says nothing of these.
+                    if direct, item.epoch == old.epoch { (item.isJoining, item.founders) = (old.isJoining, old.founders) }
+                    item.heard = max(item.heard ?? Instant(nanoseconds: .min), old.heard ?? Instant(nanoseconds: .min))
+                }
+                if old?.address != item.address || old?.folder != item.folder { (hasChanged, state.isDirty) = (true, true) }
+                state.facts[item.node] = item
+            }
+            return hasChanged ? state.watchers : []
+        }
+        for watcher in watchers { watcher() }
+    }
+
+    /// Which nodes may not come with another folder from here on, and whose are forgotten: those of the configuration in force.
+    package func keep(members: [NodeID]) {
+        state.withLock { state in
+            for member in members {
+                guard state.folders[member] == nil, let folder = state.facts[member]?.folder else { continue }
+                state.folders[member] = folder
+                state.isDirty = true
+            }
+            for gone in state.folders.keys.sorted() where !members.contains(gone) {
+                state.folders[gone] = nil
+                state.isDirty = true
+            }
+        }
+    }
+
+    package func setJoining(_ flag: Bool) { isJoining.store(flag, ordering: .relaxed) }
+
+    /// Called, on any thread, when addresses change; it must hand over and return.
+    package func whenChanged(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.watchers.append(body) } }
+    func setConnected(_ body: @escaping @Sendable (NodeID) -> Bool) { state.withLock { $0.isConnected = body } }
+
+    // MARK: Telling
+
+    /// All that is known, for another node.
+    package var news: [MemberNews] {
+        let now = clock.now
+        return all.map { facts in
+            var words = [
+                "rpc=\(facts.address)", "roles=" + facts.roles.joined(separator: ","), "level=\(facts.featureLevel)",
+                "software=\(facts.software)",
+            ]
+            if let http = facts.http { words.append("http=\(http)") }
+            if let folder = facts.folder { words.append("folder=\(folder)") }
+            if let cluster = facts.cluster { words.append("cluster=\(cluster)") }
+            if let expects = facts.expects { words.append("expects=\(expects)") }
+            if facts.isJoining { words.append("joining=yes") }
+            if !facts.founders.isEmpty { words.append("founders=" + facts.founders.map(\.text).joined(separator: ",")) }
+            if let heard = facts.heard { words.append("silent-ms=\(max(0, now.duration(since: heard).milliseconds))") }
+            return MemberNews(node: facts.node, epoch: facts.epoch, incarnation: 0, state: .alive, facts: words)
+        }
+    }
+
+    /// What another node knows. News of this node itself are nothing new.
+    package func merge(_ news: [MemberNews]) {
+        let now = clock.now
+        note(
+            news.prefix(Self.limit).compactMap { item in
+                var words: [String: String] = [:]
+                for fact in item.facts {
+                    let halves = fact.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                    if halves.count == 2 { words[String(halves[0])] = String(halves[1]) }
+                }
+                guard let address = words["rpc"].flatMap({ try? PeerAddress($0) }) else { return nil }
+                var facts = Facts(node: item.node, address: address)
+                facts.http = words["http"]
+                facts.roles = (words["roles"] ?? "").split(separator: ",").map(String.init)
+                facts.featureLevel = words["level"].flatMap { UInt16($0) } ?? 0
+                facts.software = words["software"] ?? ""
+                facts.folder = words["folder"].flatMap { UUIDv7($0) }
+                facts.cluster = words["cluster"].flatMap { UUIDv7($0) }
+                facts.expects = words["expects"].flatMap { UInt16($0) }
+                facts.isJoining = words["joining"] == "yes"
+                facts.founders = (words["founders"] ?? "").split(separator: ",").compactMap { try? NodeID(String($0)) }
+                facts.epoch = item.epoch
+                facts.heard = words["silent-ms"].flatMap { Int64($0) }.map {
+                    Instant(nanoseconds: now.nanoseconds - min(max(0, $0), 86_400_000) * 1_000_000)
+                }
+                return facts
+            }, direct: false)
+    }
+
+    // MARK: On disk
+
+    /// Writes down what changed. Where others were is a hint: that it cannot be kept is no reason to stop.
+    package func save() throws(StorageError) {
+        let lines = state.withLock { state -> [String]? in
+            guard state.isDirty else { return nil }
+            state.isDirty = false
+            return state.facts.values.filter { $0.roles.contains("coordinator") }.sorted { $0.node < $1.node }.map { facts in
+                "\(facts.node) \(facts.address) \((state.folders[facts.node] ?? facts.folder)?.description ?? "-")"
+            }
+        }
+        guard let lines else { return }
+        try disk.replace(path, with: Array(lines.map { $0 + "\n" }.joined().utf8))
+    }
+}

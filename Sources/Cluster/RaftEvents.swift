@@ -1,0 +1,169 @@
+import Observability
+import Primitives
+import Raft
+import Synchronization
+
+/// Tells of what happens to a server: counters, events with reason and duration, and the elections that it saw.
+final class RaftEvents: Sendable {
+    private struct State {
+        var elections: [RaftStatus.Election] = []
+        /// Since when nobody leads, as far as is known here; from the start on.
+        var leaderlessSince: Instant?
+        var reason = RaftTransition.Reason.start
+    }
+
+    private static let electionsKept = 32
+
+    private let node: NodeID
+    private let telemetry: Telemetry
+    private let state = Mutex(State())
+    private let fsyncs: Histogram
+    private let entries: Counter
+    private let leaderChanges: Counter
+    private let elected: [RaftTransition.Reason: Counter]
+    private let truncations: Counter
+    private let snapshotsSent: Counter
+    private let snapshotsInstalled: Counter
+
+    init(node: NodeID, telemetry: Telemetry) {
+        self.node = node
+        self.telemetry = telemetry
+        let metrics = telemetry.metrics
+        fsyncs = metrics.histogram("distric_raft_fsync_duration_seconds", "Time to write and sync one group of log entries.")
+        entries = metrics.counter("distric_raft_entries_total", "Log entries made durable here.")
+        leaderChanges = metrics.counter("distric_raft_leader_changes_total", "Times that this node saw a new leader.")
+        let reasons: [RaftTransition.Reason] = [.timeout, .leaderDisconnected, .transfer, .start, .voteSplit]
+        elected = Dictionary(
+            uniqueKeysWithValues: reasons.map {
+                ($0, metrics.counter("distric_raft_elections_total", "Elections that this node began, by reason.", ["reason": $0.rawValue]))
+            })
+        truncations = metrics.counter(
+            "distric_raft_truncations_total", "Times that an end of the log that was never committed was cut off.")
+        snapshotsSent = metrics.counter("distric_raft_snapshots_sent_total", "Snapshots that this node began to send.")
+        snapshotsInstalled = metrics.counter("distric_raft_snapshots_installed_total", "Snapshots that took the place of this node's log.")
+    }
+
+    var elections: [RaftStatus.Election] { state.withLock { $0.elections } }
+
+    func begin(_ core: borrowing RaftCore, leads: Bool) {
+        guard !leads else {
+            leaderChanges.increment()
+            emit("raft.leader", "leads term \(core.term)")
+            return note(.init(term: core.term, reason: "start", at: telemetry.clock.wall, leader: node, took: .zero))
+        }
+        state.withLock { $0.leaderlessSince = telemetry.clock.now }
+    }
+
+    func wrote(_ count: Int, _ took: Duration) {
+        fsyncs.observe(took)
+        entries.increment(by: count)
+    }
+
+    func distrusts(_ reason: String) {
+        telemetry.health.set(
+            "raft-recovery", .degraded, reason: "this server does not vote until its leader has made good what was lost: \(reason)")
+        emit(
+            "raft.recovering", "does not vote and counts for nothing until what was lost has come from the others again: \(reason)", .error)
+    }
+
+    func see(_ transition: RaftTransition, _ core: borrowing RaftCore) {
+        switch transition {
+        case .becameFollower(let term, let leader, let reason):
+            if let leader { found(leader, term) } else { lost(reason) }
+            emit("raft.follower", "follows in term \(term): \(words(reason))\(leader.map { ", '\($0)' leads" } ?? "")")
+        case .becamePreCandidate(let term, let reason):
+            lost(reason)
+            emit("raft.pre_candidate", "asks for votes for term \(term.next): \(words(reason))", .warning)
+        case .becameCandidate(let term, let reason):
+            lost(reason)
+            elected[reason]?.increment()
+            emit("raft.candidate", "campaigns in term \(term): \(words(reason))", .warning)
+        case .becameLeader(let term):
+            found(node, term)
+            emit("raft.leader", "leads term \(term)")
+        case .foundLeader(let term, let leader): found(leader, term)
+        case .truncated(let index):
+            truncations.increment()
+            emit(
+                "raft.truncated",
+                "cut its log off after entry \(index): the leader has other entries there, and none of these was committed", .warning)
+        case .configuration(let index, let configuration): emit("raft.configuration", "entry \(index): \(Self.text(configuration))")
+        case .configurationCommitted(let index): emit("raft.configuration_committed", "the configuration of entry \(index) is committed")
+        case .transferBegan(let target): emit("raft.transfer", "hands leadership to '\(target)'")
+        case .transferEnded(let target, let isDone):
+            emit(
+                "raft.transfer", isDone ? "'\(target)' has taken over" : "'\(target)' did not take over in time; '\(node)' leads on",
+                isDone ? .info : .warning)
+        case .snapshotSent(let target, let index):
+            snapshotsSent.increment()
+            emit("raft.snapshot_sent", "sends '\(target)' the snapshot at entry \(index): the log that it needs is compacted")
+        case .snapshotResumed(let index, let chunk):
+            emit("raft.snapshot_resumed", "the snapshot at entry \(index) goes on at chunk \(chunk)")
+        case .snapshotInstalled(let index):
+            snapshotsInstalled.increment()
+            emit("raft.snapshot_installed", "the leader's snapshot at entry \(index) has taken the place of the log")
+        case .peerRecovering(let peer):
+            emit(
+                "raft.peer_recovering", "'\(peer)' has lost its vote or a part of its log and does not count until it has all again",
+                .warning)
+        case .trusted(let index):
+            telemetry.health.set("raft-recovery", .up)
+            emit("raft.trusted", "has all that it lost again, up to entry \(index), and votes")
+        }
+    }
+
+    private func emit(_ kind: String, _ text: String, _ severity: Event.Severity = .info) {
+        telemetry.events.emit(kind, subject: node.text, severity: severity, "\(node) \(text)")
+    }
+
+    private func lost(_ reason: RaftTransition.Reason) {
+        state.withLock { state in
+            guard state.leaderlessSince == nil else { return }
+            (state.leaderlessSince, state.reason) = (telemetry.clock.now, reason)
+        }
+    }
+
+    private func found(_ leader: NodeID, _ term: Term) {
+        let took = state.withLock { state -> (Duration, RaftTransition.Reason)? in
+            if let last = state.elections.last, last.term == term, last.leader == leader { return nil }
+            defer { state.leaderlessSince = nil }
+            return (state.leaderlessSince.map { telemetry.clock.now.duration(since: $0) } ?? .zero, state.reason)
+        }
+        guard let (duration, reason) = took else { return }
+        leaderChanges.increment()
+        note(.init(term: term, reason: reason.rawValue, at: telemetry.clock.wall, leader: leader, took: duration))
+        if leader != node { emit("raft.leader", "'\(leader)' leads term \(term), after \(duration.milliseconds) ms without a leader") }
+    }
+
+    private func note(_ election: RaftStatus.Election) {
+        state.withLock { state in
+            state.elections.append(election)
+            if state.elections.count > Self.electionsKept { state.elections.removeFirst() }
+        }
+    }
+
+    private func words(_ reason: RaftTransition.Reason) -> String {
+        switch reason {
+        case .timeout: "no leader was heard in time"
+        case .leaderDisconnected: "the leader closed its connection"
+        case .transfer: "the leader hands over"
+        case .higherTerm: "there is a newer term"
+        case .lostQuorum: "no majority answered for an election timeout"
+        case .diskStalled: "its disk has stalled"
+        case .removed: "it is no voter any more"
+        case .start: "it has just started"
+        case .voteSplit: "nobody won the election before"
+        }
+    }
+
+    private static func text(_ configuration: Configuration) -> String {
+        func list(_ name: String, _ nodes: [NodeID]) -> String? {
+            nodes.isEmpty ? nil : name + " " + nodes.map(\.text).joined(separator: ", ")
+        }
+        return [
+            list("voters", configuration.voters), list("on their way out", configuration.outgoing),
+            list("learners", configuration.learners),
+            list("to vote once caught up", configuration.target),
+        ].compactMap(\.self).joined(separator: "; ")
+    }
+}

@@ -1,0 +1,432 @@
+import Cluster
+import Observability
+import Primitives
+import Storage
+import Synchronization
+import Wire
+import Workflows
+
+/// What the planner's thread does. A node that follows applies what is committed; one that leads plans: its state is ahead of the log by what it has proposed, and
+/// whatever it causes waits for the log. Confined to its thread.
+final class LoopThread: @unchecked Sendable {
+    private enum Mode: Equatable {
+        case following
+        /// It leads as soon as everything up to this entry is applied.
+        case takingOver(Term, through: LogIndex)
+        case leading(Term)
+    }
+
+    private struct Pending {
+        var index: LogIndex
+        var proposal: Planner.Proposal
+        var proposedAt: Instant
+    }
+
+    /// What a planner is made of.
+    struct Plan: Sendable {
+        var seed: UInt64
+        var environment: [String: String]
+        var limits: Planner.Limits
+        /// What every voter says that its program knows.
+        var announced: @Sendable () -> [NodeID: UInt16]
+    }
+
+    private let loop: CoordinatorLoop
+    private let plan: Plan
+    private let applier: ReplicaApplier
+    private var generator: SeededGenerator
+    private var mode = Mode.following
+    private var planner: Planner?
+    private var clock: ClusterClock
+    private var workers: [NodeID: any WorkerLink] = [:]
+    private var committed: LogIndex
+    private var pending: [Pending] = []
+    private var waiting = Planner.Output()
+    private var batches: [Int: (batch: CoordinatorLoop.Batch, slot: Int)] = [:]
+    private var nextToken = 1
+    /// What came while this node was about to lead; bounded like the mailbox.
+    private var held: [CoordinatorLoop.Mail] = []
+    private var isSnapshotting = false
+    private var wantsSnapshot = false
+    private var failed: StorageError?
+    /// A new leader takes every lease as renewed: time strikes only once a worker has said what became of its attempts, or has had the chance to.
+    private var timersFrom: Instant
+    private var timersFire = true
+    /// The first thing that a leader of a cluster that has nothing in its log does is to put its level there.
+    private var beginsLevel = false
+
+    init(loop: CoordinatorLoop, applier: sending ReplicaApplier, plan: Plan) {
+        self.loop = loop
+        self.plan = plan
+        self.applier = applier
+        generator = SeededGenerator(seed: plan.seed)
+        committed = applier.state.applied
+        clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
+        timersFrom = loop.telemetry.clock.now
+    }
+
+    func run() {
+        while let mail = loop.mail.take(timeout: timeout()) { turn(mail) }
+        refuse("the node is stopping")
+    }
+
+    private func timeout() -> Duration? {
+        if !held.isEmpty, failed == nil { return .milliseconds(10) }
+        guard failed == nil, timersFire, let next = planner?.nextTimer() else { return .seconds(1) }
+        return min(.seconds(1), max(.milliseconds(1), next.duration(since: loop.telemetry.clock.wall)))
+    }
+
+    private func turn(_ mail: [CoordinatorLoop.Mail]) {
+        var work: [CoordinatorLoop.Mail] = []
+        for item in mail { take(item, &work) }
+        guard failed == nil else { return }
+        catchUp()
+        let wall = loop.telemetry.clock.wall
+        let now = loop.telemetry.clock.now
+        let (jump, firesTimers) = clock.read(wall: wall, now: now)
+        if let jump { announce(jump) }
+        timersFire = firesTimers && now >= timersFrom && !loop.holdsTimers.load(ordering: .relaxed)
+        propose(work, wall)
+        settle()
+        publishDepths()
+        snapshotIfWanted()
+    }
+
+    // MARK: What comes
+
+    private func take(_ mail: CoordinatorLoop.Mail, _ work: inout [CoordinatorLoop.Mail]) {
+        switch mail {
+        case .requests(let requests, let batch):
+            if let failed {
+                for slot in requests.indices { batch.answer(slot, .busy(trouble(failed))) }
+            } else {
+                work.append(mail)
+            }
+        case .reports: work.append(mail)
+        case .join(let worker):
+            workers[worker.node] = worker
+            work.append(mail)
+        case .probe(let answer): answer()
+        case .committed(let index): committed = max(committed, index)
+        case .restored: restore()
+        case .role(.leads(let term, let index)):
+            // One that stands still would lead and never plan.
+            guard failed == nil else { return loop.raft.handOver() }
+            leave()
+            mode = .takingOver(term, through: index)
+        case .role(.follows): leave()
+        case .failed(let error): fail(error)
+        case .snapshot: wantsSnapshot = true
+        case .snapshotDone(let error):
+            isSnapshotting = false
+            if let error { loop.telemetry.health.set("snapshot", .degraded, reason: error.description) }
+        }
+    }
+
+    private func input(_ request: CoordinatorLoop.Request, _ token: Int) -> Planner.Input {
+        switch request {
+        case .submit(let submission): .submit(submission, token: token)
+        case .activate(let catalog, let records, let removed): .activate(catalog, records: records, removed: removed, token: token)
+        case .resolve(let run, let task, let verdict): .resolve(run, task: task, verdict, token: token)
+        case .cancel(let run, let reason): .cancel(run, reason: reason, token: token)
+        case .retry(let run, let trace): .retry(run, trace: trace, token: token)
+        case .raiseFeatureLevel(let level, let announced): .raiseFeatureLevel(to: level, announced: announced, token: token)
+        }
+    }
+
+    private func inputs(_ work: [CoordinatorLoop.Mail]) -> [Planner.Input] {
+        var inputs: [Planner.Input] = []
+        for mail in work {
+            switch mail {
+            case .requests(let requests, let batch):
+                for (slot, request) in requests.enumerated() {
+                    batches[nextToken] = (batch, slot)
+                    inputs.append(input(request, nextToken))
+                    nextToken += 1
+                }
+            case .reports(let reports): inputs += reports.map { .report($0) }
+            case .join(let worker): join(worker, &inputs)
+            default: break
+            }
+        }
+        return inputs
+    }
+
+    private func join(_ worker: any WorkerLink, _ inputs: inout [Planner.Input]) {
+        timersFrom = loop.telemetry.clock.now
+        inputs.append(.join(worker.node, slots: worker.capacity.slots, light: worker.capacity.light))
+        let leased = planner?.leased(to: worker.node) ?? []
+        inputs += worker.reconcile(leased).map { .report($0) }
+    }
+
+    // MARK: Planning
+
+    private func propose(_ work: [CoordinatorLoop.Mail], _ wall: ClusterTime) {
+        guard case .leading(let term) = mode else { return hold(work) }
+        let (firstToken, work) = (nextToken, held + work)
+        held = []
+        var inputs = inputs(work)
+        if beginsLevel { inputs.insert(.raiseFeatureLevel(to: nil, announced: plan.announced(), token: nil), at: 0) }
+        beginsLevel = false
+        guard let output = planner?.handle(inputs, wall: wall, firesTimers: timersFire) else { return }
+        guard !output.proposals.isEmpty else { return take(output) }
+        switch loop.raft.propose(output.proposals.map(\.payload), at: output.proposals[0].index, term: term) {
+        case .taken: take(output)
+        case .stopped: fail(.closed)
+        case .moved(let next): again(work, firstToken, term, through: LogIndex(next.number - 1))
+        case .refused: again(work, firstToken, term, through: pending.last?.index ?? loop.current.state.applied)
+        }
+    }
+
+    private func take(_ output: Planner.Output) {
+        let now = loop.telemetry.clock.now
+        pending += output.proposals.map { Pending(index: $0.index, proposal: $0, proposedAt: now) }
+        waiting.answers += output.answers
+        waiting.dispatches += output.dispatches
+        waiting.cancels += output.cancels
+        waiting.acknowledged += output.acknowledged
+        waiting.notices += output.notices
+    }
+
+    /// Nothing of what was planned in this turn was taken: the plan is thrown away, and what came is planned anew from what the log has then.
+    private func again(_ work: [CoordinatorLoop.Mail], _ firstToken: Int, _ term: Term, through index: LogIndex) {
+        for token in firstToken..<nextToken { batches[token] = nil }
+        planner = nil
+        mode = .takingOver(term, through: index)
+        hold(work)
+    }
+
+    private func hold(_ work: [CoordinatorLoop.Mail]) {
+        for mail in work {
+            switch (mail, mode) {
+            case (.join, _): break
+            case (_, .takingOver) where held.count < CoordinatorLoop.mailLimit: held.append(mail)
+            case (.requests(let requests, let batch), _):
+                let text =
+                    mode == .following ? notLeading : "too many requests wait while this node takes over as leader; try again in a second"
+                for slot in requests.indices { batch.answer(slot, .busy(text)) }
+            // Its worker keeps them until somebody has them in the log.
+            default: break
+            }
+        }
+    }
+
+    private var notLeading: String {
+        let leader = loop.raft.status.leader.map { "'\($0)' leads" } ?? "no leader is known"
+        return "this node does not lead the cluster (\(leader)); send it there"
+    }
+
+    // MARK: Following
+
+    /// Applies what is committed and was not planned here, and takes over when all of it is.
+    private func catchUp() {
+        settle()
+        if case .leading(let term) = mode {
+            // An entry of the log itself (who belongs to the cluster) stands where the plan had the next one.
+            guard pending.isEmpty, let planner, committed > planner.state.applied else { return }
+            self.planner = nil
+            mode = .takingOver(term, through: committed)
+        }
+        guard pending.isEmpty else { return }
+        applier.state = loop.current.state
+        do throws(StorageError) {
+            while applier.state.applied < committed {
+                let entries = try loop.raft.entries(after: applier.state.applied, through: committed)
+                // A snapshot has taken their place, and word of it is on its way.
+                guard !entries.isEmpty else { return }
+                for entry in entries { try applier.apply(entry) }
+                try loop.history.flush()
+                publish(applier.state)
+            }
+        } catch {
+            standStill()
+            return fail(error)
+        }
+        takeOver()
+    }
+
+    private func publish(_ state: CoordinatorState) {
+        let old = loop.catalog
+        var catalog: Catalog?
+        if old.version != state.catalogVersion {
+            let (compiled, unreadable) = Catalog.compile(state)
+            for key in unreadable {
+                loop.telemetry.events.emit(
+                    "catalog.unreadable", subject: key.name, severity: .error, "\(key.kind) '\(key.name)' cannot be read by this program")
+            }
+            catalog = compiled
+        }
+        loop.view.withLock { view in
+            view.state = state
+            if let catalog { view.catalog = catalog }
+        }
+        loop.didApply()
+    }
+
+    private func takeOver() {
+        guard case .takingOver(let term, let index) = mode, pending.isEmpty, applier.state.applied >= index else { return }
+        let view = loop.current
+        planner = Planner(
+            term: term, state: view.state, catalog: view.catalog, seed: generator.next(), wall: loop.telemetry.clock.wall,
+            environment: plan.environment, limits: plan.limits)
+        beginsLevel = true
+        mode = .leading(term)
+        clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
+        timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
+        held.insert(contentsOf: workers.keys.sorted().compactMap { workers[$0] }.map { .join($0) }, at: 0)
+        loop.leads.store(true, ordering: .releasing)
+    }
+
+    /// Leads no more: what was proposed and is not committed may be, or not, and whoever waits for it is told so.
+    private func leave() {
+        settle()
+        loop.leads.store(false, ordering: .releasing)
+        mode = .following
+        planner = nil
+        if !batches.isEmpty {
+            refuse("this node lost its leadership, and whether this was kept is not known: send it again under the same id")
+        }
+        pending = []
+        waiting = Planner.Output()
+        let left = held
+        held = []
+        hold(left)
+    }
+
+    /// The leader's snapshot has taken the place of the log.
+    private func restore() {
+        leave()
+        do throws(StorageError) {
+            guard let (manifest, bytes) = try loop.raft.snapshots.newest(), manifest.position.index > loop.current.state.applied else {
+                return
+            }
+            try applier.restore(bytes, at: manifest.position.index)
+            committed = max(committed, manifest.position.index)
+            publish(applier.state)
+            loop.telemetry.events.emit(
+                "history.gap", subject: loop.telemetry.node.text, severity: .warning,
+                "the state came by snapshot: what ended before entry \(manifest.position.index) and was not here is in the lists of other nodes only"
+            )
+        } catch {
+            standStill()
+            fail(error)
+        }
+    }
+
+    // MARK: What is committed
+
+    /// Lets go of everything whose entry is committed.
+    private func settle() {
+        let done = pending.prefix { $0.index <= committed }
+        guard !done.isEmpty || !waiting.isEmpty else { return }
+        // What is committed is answered as such, also when the history cannot take it: the log brings it again.
+        var problem: StorageError?
+        if let last = done.last { problem = publish(done, last) }
+        defer { if let problem { fail(problem) } }
+        pending.removeFirst(done.count)
+        for (_, token, answer) in Self.released(&waiting.answers, committed, \.index) { release(token, answer) }
+        var assignments: [NodeID: [TaskAssignment]] = [:]
+        for item in Self.released(&waiting.dispatches, committed, \.index) { assignments[item.worker, default: []].append(item.assignment) }
+        for (node, group) in assignments { workers[node]?.assign(group) }
+        for item in Self.released(&waiting.cancels, committed, \.index) { workers[item.worker]?.cancel(item.held) }
+        acknowledge(Self.released(&waiting.acknowledged, committed, \.index))
+        for (index, notice) in Self.released(&waiting.notices, committed, \.index) { loop.tell(notice, index) }
+    }
+
+    private static func released<T>(_ items: inout [T], _ committed: LogIndex, _ index: (T) -> LogIndex) -> [T] {
+        let count = items.firstIndex { index($0) > committed } ?? items.count
+        defer { items.removeFirst(count) }
+        return Array(items.prefix(count))
+    }
+
+    private func publish(_ done: ArraySlice<Pending>, _ last: Pending) -> StorageError? {
+        var problem: StorageError?
+        let now = loop.telemetry.clock.now
+        do throws(StorageError) {
+            for item in done {
+                loop.metrics.commitLatency.observe(now.duration(since: item.proposedAt))
+                try loop.history.append(item.proposal.history, index: item.index, time: item.proposal.state.time)
+            }
+            try loop.history.flush()
+        } catch {
+            problem = error
+        }
+        let catalog = done.last { $0.proposal.catalog != nil }?.proposal.catalog
+        loop.view.withLock { view in
+            view.state = last.proposal.state
+            if let catalog { view.catalog = catalog }
+        }
+        loop.didApply()
+        return problem
+    }
+
+    private func release(_ token: Int, _ answer: Planner.Answer) {
+        guard let (batch, slot) = batches.removeValue(forKey: token) else { return }
+        batch.answer(slot, answer)
+    }
+
+    private func acknowledge(_ items: [(index: LogIndex, report: TaskReport, isFresh: Bool)]) {
+        guard !items.isEmpty else { return }
+        for item in items where !item.isFresh { loop.metrics.staleReports.increment() }
+        let reports = items.map(\.report)
+        for worker in workers.values { worker.committed(reports) }
+    }
+
+    private func publishDepths() {
+        let depths = planner.map { ($0.ready.count, $0.placement.runningTasks, $0.ready.oldest) } ?? (0, 0, nil)
+        loop.depths.withLock { $0 = depths }
+        loop.metrics.queueDepth.set(depths.0)
+        loop.metrics.tasksRunning.set(depths.1)
+        loop.metrics.openRuns.set((planner?.state ?? applier.state).runs.count)
+    }
+
+    // MARK: The end, and snapshots
+
+    private func fail(_ error: StorageError) {
+        guard failed == nil else { return }
+        failed = error
+        loop.leads.store(false, ordering: .releasing)
+        loop.failure.withLock { $0 = error }
+        refuse("\(trouble(error)); whether this was kept is not known: send it again under the same id")
+        mode = .following
+        let left = held
+        held = []
+        hold(left)
+        loop.raft.handOver()
+    }
+
+    private func trouble(_ error: StorageError) -> String {
+        applier.standstill.map { "this node applies no more: \($0)" } ?? "the log cannot be written: \(error)"
+    }
+
+    /// A replica that can apply no more answers what it has, with the reason.
+    private func standStill() {
+        applier.standstill?.announce(loop.telemetry)
+        loop.standing.withLock { $0 = applier.standstill?.description }
+    }
+
+    private func refuse(_ text: String) {
+        for (batch, slot) in batches.values { batch.answer(slot, .busy(text)) }
+        batches.removeAll()
+    }
+
+    private func announce(_ jump: Duration) {
+        let text = "the wall clock jumped by \(jump.milliseconds) ms against CLOCK_BOOTTIME; timers hold for 10 minutes"
+        loop.telemetry.events.emit("clock.jump", subject: loop.telemetry.node.text, severity: .warning, text)
+        loop.telemetry.health.set("clock", .degraded, reason: text)
+    }
+
+    private func snapshotIfWanted() {
+        guard !isSnapshotting, wantsSnapshot || loop.raft.wantsSnapshot else { return }
+        (isSnapshotting, wantsSnapshot) = (true, false)
+        let state = loop.current.state
+        let loop = loop
+        _ = NamedThread("snapshot") { loop.mail.force(.snapshotDone(loop.writeSnapshot(of: state))) }
+    }
+}
+
+extension Planner.Output {
+    fileprivate var isEmpty: Bool {
+        answers.isEmpty && dispatches.isEmpty && cancels.isEmpty && acknowledged.isEmpty && notices.isEmpty
+    }
+}

@@ -1,0 +1,140 @@
+package import Observability
+package import Primitives
+package import Storage
+package import Wire
+
+/// One replica's state: a snapshot, then every committed entry in order, by the same `apply` that the leader used. What an entry takes out of
+/// the state goes to the history with it. Used where a node starts and where it follows; confined to one thread.
+///
+/// A replica that cannot apply an entry stands still for good, before that entry: one that skipped it would have a state of its own.
+package final class ReplicaApplier {
+    /// What the next entry is applied to. A leader hands back what is committed when it follows again.
+    package var state: CoordinatorState
+    /// Where the snapshot stood that the state began with; zero when there was none.
+    package private(set) var snapshotIndex = LogIndex.zero
+    /// Why no entry is applied any more.
+    package private(set) var standstill: Standstill?
+    private let dedup: DedupWindow
+    private let history: HistoryStore?
+
+    /// - Parameter history: gets what leaves the state; nil leaves it to the caller.
+    package init(cluster: UUIDv7, dedup: DedupWindow, history: HistoryStore?) {
+        state = CoordinatorState(cluster: cluster, dedup: dedup)
+        self.dedup = dedup
+        self.history = history
+    }
+
+    /// Takes a snapshot in place of the state.
+    package func restore(_ bytes: [UInt8], at index: LogIndex) throws(StorageError) {
+        if let standstill { throw standstill.storageError }
+        do throws(WireError) {
+            let found = try StateCodec.decode(bytes, dedup: dedup)
+            guard found.cluster == state.cluster else {
+                throw WireError.badValue(tag: 2, reason: "the snapshot is of cluster \(found.cluster)", at: 0)
+            }
+            guard found.applied == index else {
+                throw WireError.badValue(tag: 3, reason: "the snapshot is of index \(found.applied), not of \(index)", at: 0)
+            }
+            state = found
+            snapshotIndex = index
+        } catch {
+            try stop(.snapshot(index, error))
+        }
+    }
+
+    /// Applies the next committed entry and keeps its history, which is on disk only after `HistoryStore.flush`. When it throws, now and ever
+    /// after, `standstill` says why, and the state is the one before the entry (except when it is the history that failed: then it is not to be
+    /// kept).
+    @discardableResult
+    package func apply(_ entry: LogEntry) throws(StorageError) -> Applied {
+        if let standstill { throw standstill.storageError }
+        var applied = Applied()
+        guard entry.kind == .commands else {
+            state.begin(entry.index, term: entry.term, time: state.time)
+            return applied
+        }
+        let (time, commands) = try decode(entry)
+        // A copy makes what follows dearer: only where it may be wanted.
+        let before = commands.contains { if case .digest = $0 { true } else { false } } ? state : nil
+        state.begin(entry.index, term: entry.term, time: time)
+        do throws(DigestMismatch) {
+            for command in commands { try state.apply(command, into: &applied) }
+        } catch {
+            if let before { state = before }
+            try stop(.diverged(error))
+        }
+        guard let history else { return applied }
+        do throws(StorageError) { try history.append(applied.history, index: entry.index, time: state.time) } catch {
+            try stop(.history(entry.index, error))
+        }
+        return applied
+    }
+
+    private func decode(_ entry: LogEntry) throws(StorageError) -> (time: ClusterTime, commands: [Command]) {
+        do throws(WireError) { return try CommandCodec.decode(entry.payload) } catch {
+            let level = try? LogEnvelope.decode(entry.payload[...]).0.featureLevel
+            try stop(.unreadable(entry.index, error, level: level))
+        }
+    }
+
+    private func stop(_ reason: Standstill) throws(StorageError) -> Never {
+        standstill = reason
+        throw reason.storageError
+    }
+}
+
+extension ReplicaApplier {
+    /// Why a replica applies no more.
+    package enum Standstill: Equatable, Sendable {
+        /// Its state is not the leader's: memory, the disk or the program has failed.
+        case diverged(DigestMismatch)
+        /// An entry that this program cannot read, with the feature level that it asks for.
+        case unreadable(LogIndex, WireError, level: UInt16?)
+        case snapshot(LogIndex, WireError)
+        /// The history did not take what the entry gave.
+        case history(LogIndex, StorageError)
+    }
+}
+
+extension ReplicaApplier.Standstill: CustomStringConvertible {
+    /// What is wrong, and what to do.
+    package var description: String {
+        switch self {
+        case .diverged(let mismatch):
+            "\(mismatch): start the node again, it builds its state anew; when it stops at the same index, remove it from the cluster and let a node with an empty folder join in its place"
+        case .unreadable(let index, let error, let level):
+            "log entry \(index) cannot be applied, and nothing after it: \(error)\(Self.needs(error, level)): start the node with a newer distric"
+        case .snapshot(let index, let error):
+            "the snapshot at index \(index) cannot be read: \(error): start the node with a newer distric, or with an empty folder"
+        case .history(let index, let error): "the history of log entry \(index) cannot be kept: \(error)"
+        }
+    }
+
+    /// What the error itself does not say.
+    private static func needs(_ error: WireError, _ level: UInt16?) -> String {
+        if case .unsupportedFeatureLevel = error { return "" }
+        return level.map { " (an entry of feature level \($0); this program has \(CommandCodec.featureLevel))" } ?? ""
+    }
+
+    /// As the log's own errors are told.
+    package var storageError: StorageError {
+        switch self {
+        case .diverged(let mismatch): .unreadable(index: mismatch.index, reason: mismatch.description)
+        case .unreadable(let index, let error, let level): .unreadable(index: index, reason: "\(error)\(Self.needs(error, level))")
+        case .snapshot(let index, let error): .unreadable(index: index, reason: "snapshot: \(error)")
+        case .history(_, let error): error
+        }
+    }
+
+    /// Tells of it once, and puts the node out of service: it takes nothing in any more, and what it answers is as old as its last entry.
+    package func announce(_ telemetry: Telemetry) {
+        let kind =
+            switch self {
+            case .diverged: "raft.digest_mismatch"
+            case .unreadable, .snapshot: "raft.unreadable"
+            case .history: "storage.failed"
+            }
+        guard telemetry.health.set("replica", .down, reason: description) else { return }
+        telemetry.events.emit(kind, subject: telemetry.node.text, severity: .error, description)
+    }
+}

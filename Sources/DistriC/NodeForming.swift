@@ -1,0 +1,144 @@
+import API
+import Cluster
+import Coordinator
+import Foundation
+import Logging
+import NIOPosix
+import Observability
+import Primitives
+import Storage
+import Synchronization
+import Transport
+import Wire
+
+extension Node {
+    /// Opens a node. One whose folder is empty, and that is to begin a cluster with others or to join one, first waits for them; meanwhile its `/health/ready` says
+    /// for whom.
+    ///
+    /// - Parameters:
+    ///   - settings: keys and values as `distric.toml` has them, lists separated by commas.
+    ///   - guardProgram: the path of a `distric` binary, through which `exec@1` tasks are started under limits; nil starts them without.
+    public static func open(settings: [String: String], guardProgram: String? = nil) async throws -> Node {
+        let flags = settings.sorted { $0.key < $1.key }.map { (key: $0.key, flag: $0.key, text: $0.value) }
+        return try await open(settings: try Settings(file: nil, environment: [:], flags: flags), guardProgram: guardProgram)
+    }
+
+    package static func open(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2) async throws -> Node {
+        try await form(settings, logDescriptor)
+        return try Node(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor)
+    }
+
+    /// Whether a folder has no cluster yet and is not to be one of its own.
+    static func isToForm(_ settings: Settings) -> Bool {
+        settings.whole("cluster.bootstrap_expect") > 1 || !settings.list("cluster.join").isEmpty
+    }
+
+    private static func form(_ settings: Settings, _ logDescriptor: Int32) async throws {
+        let path = dataPath(settings)
+        let disk = FileDisk()
+        guard isToForm(settings),
+            try storage({ () throws(StorageError) in
+                try DataFolder.readIdentity(at: path, featureLevel: CommandCodec.featureLevel, disk: disk)
+            }) == nil
+        else { return }
+        try checkRoles(settings)
+        guard settings.list("node.role").contains("coordinator") else {
+            throw DistriCError(.badConfiguration, "cluster.bootstrap_expect is for coordinators: node.role has none")
+        }
+        let plan = try NodeCalls.Plan(settings)
+        guard let rpc = plan.address else {
+            throw DistriCError(
+                .badConfiguration, "rpc.address is none: nodes of a cluster need one that the others reach (--rpc host:port)")
+        }
+        let node = try nodeID(settings) ?? hostID()
+        let http = try address(settings, "http.address")
+        let claim = try storage { () throws(StorageError) in
+            try disk.makeDurableFolder(path)
+            return try FolderClaim(path)
+        }
+        let founding = try storage { () throws(StorageError) in
+            guard !disk.exists(path + "/raft") else {
+                throw .damaged(path: path + "/identity", offset: 0, reason: "it is missing, though the folder holds a log")
+            }
+            return try Founding.read(path, disk: disk)
+        }
+        // One that fell between the two goes on with what it wrote.
+        guard founding == nil else { return }
+        let sink = LogSink(descriptor: logDescriptor)
+        defer { sink.flush() }
+        let clock = SystemClock()
+        let telemetry = Telemetry(
+            node: node, clock: clock, metrics: MetricsRegistry(),
+            spans: SpanStore(node: node, clock: clock, seed: 1, sampling: .init(tracesPerSecond: 0)),
+            events: EventRing(node: node, clock: clock, first: 1), health: HealthRegistry(clock: clock), sink: sink)
+        let network = try storage { () throws(StorageError) in
+            try NodeNetwork(
+                plan, settings, node: node, folder: path, founding: nil, cluster: nil, clusterEpoch: nil, startedAt: clock.wall, disk: disk,
+                telemetry: telemetry)
+        }
+        do {
+            let found = try await wait(settings, plan, rpc, http, network, telemetry)
+            try storage { () throws(StorageError) in try found.write(path, disk: disk) }
+            await network.close()
+        } catch {
+            await network.close()
+            throw error
+        }
+        _ = claim
+    }
+
+    /// Listens for the others, and says to whoever asks for what this node waits.
+    private static func wait(
+        _ settings: Settings, _ plan: NodeCalls.Plan, _ rpc: PeerAddress, _ http: (host: String, port: Int), _ network: NodeNetwork,
+        _ telemetry: Telemetry
+    ) async throws -> Founding {
+        var handlers = RPCHandlers()
+        network.add(to: &handlers, raft: nil)
+        let server = RPCServer(
+            hello: network.hello, handlers: handlers, tls: plan.tls, faults: network.faults, group: network.group, telemetry: telemetry)
+        let door = HealthDoor(telemetry: telemetry)
+        let logger = telemetry.logger("node")
+        telemetry.health.set("cluster", .down, reason: "waiting for other coordinators")
+        let said = Mutex("")
+        do {
+            let bound = try await server.listen(rpc)
+            network.announce(bound, plan.advertised)
+            let port = try await door.open(host: http.host, port: http.port)
+            network.announce(http: NodeCalls.url(settings, http.host, port))
+            logger.info("waiting for a cluster", metadata: ["rpc": "\(bound)", "health": "http://\(http.host):\(port)/health/ready"])
+            let found = try await network.gathering.form(expects: expected(settings), newCluster: newID) { text in
+                telemetry.health.set("cluster", .down, reason: text)
+                let isNew = said.withLock { said in
+                    defer { said = text }
+                    return said != text
+                }
+                if isNew { logger.info("\(text)") }
+            }
+            logger.info(
+                "cluster found",
+                metadata: ["cluster": "\(found.cluster)", "founders": "\(found.voters.map(\.text).joined(separator: ","))"])
+            await server.drain(grace: .milliseconds(200))
+            await door.close()
+            return found
+        } catch {
+            await server.drain(grace: .milliseconds(200))
+            await door.close()
+            switch error {
+            case let failure as Gathering.Failure: throw DistriCError(.badConfiguration, failure.description)
+            case let failure as TransportError: throw DistriCError(.unavailable, failure.description)
+            case let failure as HealthDoor.Failure: throw DistriCError(.unavailable, failure.description)
+            default: throw error
+            }
+        }
+    }
+
+    private static func expected(_ settings: Settings) -> Int {
+        let expects = settings.whole("cluster.bootstrap_expect")
+        return expects > 1 ? expects : 0
+    }
+
+    static func newID() -> UUIDv7 {
+        var generator = SystemRandomNumberGenerator()
+        return UUIDv7(at: SystemClock().wall, using: &generator)
+    }
+}
