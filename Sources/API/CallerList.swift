@@ -5,12 +5,17 @@ import Wire
 
 /// Who is connected for calls, once the node's server for them is there.
 package final class CallerList: Sendable {
-    private let source = Mutex<(@Sendable () -> [RPCCaller])?>(nil)
+    /// A closure that lies in a lock by itself is wrapped once more each time that it is looked at.
+    private struct Source: Sendable {
+        var callers: @Sendable () -> [RPCCaller] = { [] }
+    }
 
-    package func connect(_ callers: @escaping @Sendable () -> [RPCCaller]) { source.withLock { $0 = callers } }
+    private let source = Mutex(Source())
+
+    package func connect(_ callers: @escaping @Sendable () -> [RPCCaller]) { source.withLock { $0.callers = callers } }
 
     var rows: [Value] {
-        let callers = source.withLock { $0 }?() ?? []
+        let callers = source.withLock { $0.callers }()
         return callers.sorted { bytesPrecede($0.remote, $1.remote) }.map { caller in
             .object([
                 "id": .string(caller.remote), "node": Value(caller.node?.text), "identity": Value(caller.identity),

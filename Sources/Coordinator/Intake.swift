@@ -30,12 +30,17 @@ package final class Intake: Sendable {
     /// What each rule was asked and answered.
     package let statistics: RuleStatistics
     private let sampledCatalog = Atomic<UInt64>(0)
-    private let door = Mutex<@Sendable () -> String?>({ nil })
+    /// A closure that lies in a lock by itself is wrapped once more each time that it is looked at.
+    private struct Door: Sendable {
+        var refusal: @Sendable () -> String? = { nil }
+    }
+
+    private let door = Mutex(Door())
 
     /// Asked before anything else: why no message is taken now, for whoever sent it; nil while they are taken.
     package var refusing: @Sendable () -> String? {
-        get { door.withLock { $0 } }
-        set { door.withLock { $0 = newValue } }
+        get { door.withLock { $0.refusal } }
+        set { door.withLock { $0.refusal = newValue } }
     }
 
     package init(loop: CoordinatorLoop, telemetry: Telemetry, metrics: CoordinatorMetrics, environment: [String: String], seed: UInt64) {
