@@ -250,7 +250,7 @@ package final class RaftDriver: Sendable {
         guard let peers else { return }
         let members = running.withLock { running -> [NodeID] in
             guard let core = running?.core else { return [] }
-            return core.configuration.members + core.progress.map(\.id)
+            return core.configuration.members + core.progress.map(\.id) + (core.leader.map { [$0] } ?? [])
         }
         peers.follow(members)
     }

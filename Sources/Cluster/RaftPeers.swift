@@ -45,11 +45,7 @@ final class RaftPeers: @unchecked Sendable {
                 known.control.setAddress(address)
                 known.log.setAddress(address)
             } else {
-                let made = Links(
-                    control: channel(member, address, "control", 1 << 20), log: channel(member, address, "log", limit))
-                links[member] = made
-                made.control.start()
-                made.log.start()
+                _ = open(member, address)
             }
         }
         for gone in links.keys.sorted() where !members.contains(gone) {
@@ -58,6 +54,21 @@ final class RaftPeers: @unchecked Sendable {
             old?.log.close()
             _ = connected.withLock { $0.remove(gone) }
         }
+    }
+
+    private func open(_ member: NodeID, _ address: PeerAddress) -> Links {
+        let made = Links(control: channel(member, address, "control", 1 << 20), log: channel(member, address, "log", limit))
+        links[member] = made
+        made.control.start()
+        made.log.start()
+        return made
+    }
+
+    /// Who is answered need not be known as a member yet: a newcomer has an empty log. The first answers are lost, and asked for again.
+    private func linked(_ peer: NodeID) -> Links? {
+        if let known = links[peer] { return known }
+        guard !isClosed, peer != node, let address = network.directory.facts(peer)?.address else { return nil }
+        return open(peer, address)
     }
 
     private func channel(_ peer: NodeID, _ address: PeerAddress, _ label: String, _ limit: Int) -> PeerChannel {
@@ -96,7 +107,7 @@ final class RaftPeers: @unchecked Sendable {
     func send(_ messages: [RaftOutput.Outgoing]) {
         var full: [NodeID] = []
         for outgoing in messages {
-            guard let pair = links[outgoing.to] else { continue }
+            guard let pair = linked(outgoing.to) else { continue }
             switch outgoing.message {
             case .installSnapshot(let chunk) where chunk.data.isEmpty: read(chunk, outgoing.to)
             case .append(let append) where !append.entries.isEmpty:

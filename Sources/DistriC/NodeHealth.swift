@@ -55,6 +55,8 @@ struct HealthWatch: Service {
         if status.leader == nil {
             let why = status.voters.isEmpty ? "not a member of the cluster yet: its leader has to let this node in" : "no leader is known"
             telemetry.health.set("raft", .down, reason: why)
+        } else if !(status.voters + status.outgoing + status.learners).contains(status.node) {
+            telemetry.health.set("raft", .down, reason: "this node was removed from the cluster: stop it, or add it again with 'distric raft add'")
         } else if behind > Self.fewEntries {
             telemetry.health.set("raft", .down, reason: "\(behind) committed entries are not applied here yet")
         } else {

@@ -39,6 +39,7 @@ extension RaftCore {
         incoming = nil
         guard settings.preVote, reason != .transfer else { return elect(reason, now, &output) }
         role = .preCandidate
+        campaignReason = reason
         if mutated(.stepDownErasesVote) { hardState.vote = nil }
         loseLeader(&output)
         grants = [id]
@@ -107,7 +108,7 @@ extension RaftCore {
         guard role == .preCandidate, message.asked == term.next else { return }
         guard message.isGranted else { return }
         if !grants.contains(sender) { grants.append(sender) }
-        if hasWon { elect(.timeout, now, &output) }
+        if hasWon { elect(campaignReason, now, &output) }
     }
 
     mutating func requestVote(_ message: RaftMessage.VoteRequest, from sender: NodeID, _ now: Instant, _ output: inout RaftOutput) {

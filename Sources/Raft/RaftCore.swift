@@ -94,6 +94,8 @@ package struct RaftCore: Sendable {
     /// Under leases: when a leader of any term was last promised that this server would not vote.
     var promised: Instant?
     var grants: [NodeID] = []
+    /// Why votes are asked for, until they are given.
+    var campaignReason = RaftTransition.Reason.timeout
     var askAgain: Instant?
     /// Its own vote counts once this write is durable.
     var ownVoteTicket: UInt64?

@@ -192,7 +192,7 @@ struct GatheringTests {
             let isWaiting = await says(third, "waiting to hear with whom cluster \(cluster(7)) began")
             #expect(isWaiting)
             fifth.directory.merge([
-                try news("c-1", at: "127.0.0.1:1", ["cluster=\(cluster(7))", "founders=c-1,c-2,c-3"])
+                try news("c-1", at: "127.0.0.1:1", ["cluster=\(cluster(7))", "founders=c-1,c-2,c-3", "silent-ms=0"])
             ])
             let found = try await forming.value
             #expect(found == Founding(cluster: cluster(7), voters: try ids("c-1", "c-2", "c-3")))

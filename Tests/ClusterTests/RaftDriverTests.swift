@@ -1,5 +1,6 @@
 import NIOCore
 import Primitives
+import Synchronization
 import Testing
 import Transport
 import Wire
@@ -117,15 +118,21 @@ struct RaftDriverTests {
             let driver = stage.members[0].driver
             let (second, third) = (try node("c-2"), try node("c-3"))
             let before = driver.status
-            #expect(callError { () throws(CallError) in try driver.receive(frame(.timeoutNow(term: Term(99)), from: second), from: third) }?.code == .denied)
-            #expect(callError { () throws(CallError) in try driver.receive(frame(.timeoutNow(term: Term(99)), from: second), from: nil) }?.code == .denied)
+            #expect(
+                callError { () throws(CallError) in try driver.receive(frame(.timeoutNow(term: Term(99)), from: second), from: third) }?
+                    .code == .denied)
+            #expect(
+                callError { () throws(CallError) in try driver.receive(frame(.timeoutNow(term: Term(99)), from: second), from: nil) }?.code
+                    == .denied)
             #expect(
                 callError { () throws(CallError) in
-                    try driver.receive(Frame(header: FrameHeader(type: .timeoutNow), attached: nil, payload: .init(bytes: [1, 2, 3])), from: second)
+                    try driver.receive(
+                        Frame(header: FrameHeader(type: .timeoutNow), attached: nil, payload: .init(bytes: [1, 2, 3])), from: second)
                 }?.code == .invalid)
             #expect(
                 callError { () throws(CallError) in
-                    try driver.receive(Frame(header: FrameHeader(type: .ping), attached: nil, payload: .init(bytes: [1, 2, 3])), from: second)
+                    try driver.receive(
+                        Frame(header: FrameHeader(type: .ping), attached: nil, payload: .init(bytes: [1, 2, 3])), from: second)
                 } == nil)
             #expect(driver.status.term == before.term)
         }

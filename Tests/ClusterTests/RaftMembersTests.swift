@@ -1,8 +1,10 @@
+import Observability
 import Primitives
 import Raft
 import Storage
 import Testing
 import Transport
+import Wire
 
 @testable import Cluster
 
@@ -129,7 +131,7 @@ struct RaftMembersTests {
             let peer = try await stage.withLeader { leader, status in status.peers.first { $0.node == fourth.id } }
             #expect(!peer.isVoter)
             let quorum = try await stage.leader().status.quorum
-            #expect(quorum == (2, 3))
+            #expect(quorum.need == 2 && quorum.of == 3)
         }
     }
 
@@ -151,15 +153,31 @@ struct RaftMembersTests {
             #expect(none == .noVoters)
             let (stale, status) = try await refused(try ids(1, 2), basedOn: LogIndex(999))
             #expect(stale == .staleConfiguration(at: status.configurationIndex))
-            let (few, _) = try await refused(try ids(1, 8, 9), basedOn: nil)
-            // Those that are to come are not counted before they have answered, and are not asked to: they would join as learners first.
-            #expect(few == .withoutQuorum(answering: 1, of: 3))
+        }
+    }
+
+    @Test func `a change to voters of whom too few answer is refused`() async throws {
+        try await withRaft { stage in
+            let (leader, _) = try await stage.leader()
+            let gone = stage.others(than: leader)[0]
+            await stage.stop(gone)
+            let found = try await stage.withLeader { leader, status -> [RaftRefusal]? in
+                let peer = status.peers.first { $0.node == gone.id }
+                // For so long it still counts as one that answers.
+                guard peer?.silentFor.map({ $0 > RaftStage.settings.raft.electionTimeout.upperBound * 2 }) == true else { return nil }
+                let found = await refusal { () async throws(RaftRefusal) in
+                    _ = try await leader.driver.change(voters: [leader.id, gone.id], learners: [], basedOn: nil)
+                }
+                if case .notLeader? = found { return nil }
+                return found.map { [$0] } ?? []
+            }
+            #expect(found == [.withoutQuorum(answering: 1, of: 2)])
         }
     }
 
     // MARK: Status
 
-    @Test func `a leader tells how far each of the others is, and who follows only who there is`() async throws {
+    @Test func `a leader tells how far each of the others is, and of itself`() async throws {
         try await withRaft { stage in
             let last = try await stage.commit([[1], [2], [3]])
             let (leader, status) = try await stage.withLeader { leader, _ -> (RaftMember, RaftStatus)? in
@@ -178,7 +196,7 @@ struct RaftMembersTests {
             #expect(status.firstIndex == LogIndex(1))
             #expect(status.snapshotIndex == .zero)
             #expect(status.logBytes > 0)
-            #expect(status.quorum == (2, 3))
+            #expect(status.quorum.need == 2 && status.quorum.of == 3)
             #expect(!status.isRecovering)
             #expect(status.transferTo == nil)
             #expect(status.elections.last?.leader == leader.id)
@@ -191,15 +209,20 @@ struct RaftMembersTests {
                 #expect(peer.silentFor != nil)
                 #expect(peer.snapshotChunks == nil)
             }
-            var following = others[0].status
-            let isKnown = await eventually {
-                following = others[0].status
-                return following.leader == leader.id && following.peers.allSatisfy(\.isConnected)
+        }
+    }
+
+    @Test func `who follows knows who leads and who belongs to it, and not how far they are`() async throws {
+        try await withRaft { stage in
+            let (status, leader) = try await stage.withLeader { leader, _ -> (RaftStatus, NodeID)? in
+                let status = stage.others(than: leader)[0].status
+                return status.leader == leader.id && status.peers.allSatisfy(\.isConnected) ? (status, leader.id) : nil
             }
-            #expect(isKnown)
-            #expect(following.role == "follower")
-            #expect(following.peers.map(\.node) == stage.members.map(\.id).filter { $0 != others[0].id }.sorted())
-            for peer in following.peers {
+            #expect(status.role == "follower")
+            #expect(status.node != leader)
+            #expect(status.voters == (try ids(1, 2, 3)))
+            #expect(status.peers.map(\.node) == (try ids(1, 2, 3)).filter { $0 != status.node })
+            for peer in status.peers {
                 #expect(peer.isVoter)
                 #expect(peer.address != nil)
                 #expect(peer.state == nil && peer.matchIndex == nil && peer.lag == nil && peer.silentFor == nil)
@@ -253,7 +276,10 @@ struct RaftMembersTests {
                 for (gathering, driver) in gatherings { group.addTask { await gathering.run(driver) } }
                 let isVoter = await settled(stage.members, try ids(1, 2, 3, 4))
                 #expect(isVoter)
-                #expect(stage.members.contains { $0.telemetry.events.latest(100).contains { $0.kind == "cluster.joining" && $0.subject == "c-4" } })
+                #expect(
+                    stage.members.contains {
+                        $0.telemetry.events.latest(100).contains { $0.kind == "cluster.joining" && $0.subject == "c-4" }
+                    })
                 let isOver = await eventually { fourth.directory.facts(fourth.id)?.isJoining == false }
                 #expect(isOver, "it belongs to it")
                 let isKept = await eventually {

@@ -44,11 +44,14 @@ struct RaftSnapshotTests {
             #expect(member.status.snapshotIndex == index)
             #expect(member.status.firstIndex == LogIndex(index.number - 3), "a tail stays")
             // One of 200 KB is left of the files of 64 KiB.
-            let isCompacted = try await eventually { try FileDisk().list(member.folder + "/raft/log").filter { $0.hasSuffix(".log") }.count <= 2 }
+            let isCompacted = try await eventually {
+                try FileDisk().list(member.folder + "/raft/log").filter { $0.hasSuffix(".log") }.count <= 2
+            }
             #expect(isCompacted)
             #expect(try save(member, at: LogIndex(2)) == nil, "there is a newer one")
             let after = try await stage.commit(payloads(2))
-            #expect(try member.log(through: after, after: LogIndex(index.number - 1)).map(\.index.number) == Array(index.number...after.number))
+            #expect(
+                try member.log(through: after, after: LogIndex(index.number - 1)).map(\.index.number) == Array(index.number...after.number))
         }
     }
 
@@ -101,7 +104,9 @@ struct RaftSnapshotTests {
             let voters = stage.members.map(\.id).sorted()
             await stage.stop(away)
             let index = try await stage.commit(payloads(100))
-            let haveAll = await eventually { stage.members.allSatisfy { $0.status.commitIndex >= index && $0.status.durableIndex >= index } }
+            let haveAll = await eventually {
+                stage.members.allSatisfy { $0.status.commitIndex >= index && $0.status.durableIndex >= index }
+            }
             #expect(haveAll)
             // Whoever leads, it has no log for who comes back.
             for member in stage.members { #expect(try save(member, at: index) == Self.state.count) }

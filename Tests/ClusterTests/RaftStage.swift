@@ -1,6 +1,7 @@
 import Primitives
 import Raft
 import Storage
+import Transport
 import Wire
 
 @testable import Cluster

@@ -62,7 +62,8 @@ struct ClusterServingTests {
         // Through a follower as good as through the leader.
         let table = try follower.distric("raft", "peers")
         #expect(table.code == 0 && table.err.isEmpty, "\(table.err)")
-        #expect(table.out.contains(#/\n\#(follower.id) +follower +up +replicate /#), "\(table.out)")
+        let row = table.out.split(separator: "\n").first { $0.hasPrefix(follower.id) }?.split(separator: " ")
+        #expect(row?.dropFirst().prefix(3) == ["follower", "up", "replicate"], "\(table.out)")
         guard let python = Built.tool("python3") else { return }
         let client = Self.tests.appending(path: "Clients/calls.py").path(percentEncoded: false)
         let call = "{\"id\":\"rpc\",\"type\":\"kept\",\"data\":1}\n"
@@ -116,7 +117,7 @@ struct ClusterServingTests {
         #expect(try await holds { survivor.health == "raft: no leader is known" }, "\(survivor.health)")
         try show(survivor, cluster)
         // What it says of the same thing again and again is said once.
-        #expect(survivor.events.count { $0["kind"] == "raft.pre_candidate" } <= 3, "\(survivor.events)")
+        #expect(survivor.events.count { $0["kind"] == "raft.pre_candidate" } <= 2, "\(survivor.events)")
         try others[0].start()
         #expect(try await holds { survivor.submit("after")?.status == 202 })
         for member in [survivor, others[0]] {

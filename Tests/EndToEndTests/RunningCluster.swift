@@ -63,7 +63,8 @@ final class ClusterMember {
 
     /// Its exit code once it has ended by itself; nil when it does not.
     func ended() async throws -> Int32? {
-        guard try await holds({ !process.isRunning }) else { return nil }
+        let isOver = try await holds { !process.isRunning }
+        guard isOver else { return nil }
         return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
     }
 
