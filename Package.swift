@@ -245,12 +245,19 @@ let package = Package(
                 "Offline", "Coordinator", "Cluster", "Raft", "Storage", "Rules", "Workflows", "Observability", "Wire", "Primitives", "Text",
                 .product(name: "HashTreeCollections", package: collections),
             ]),
+        tests(
+            "ClusterTests",
+            [
+                "Cluster", "Raft", "Storage", "Transport", "Wire", "Observability", "Primitives",
+                .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
+            ]),
         // Golden logs are read where they are, and written there.
         tests(
             "CoordinatorTests",
             [
-                "Coordinator", "Workflows", "Rules", "Cluster", "Storage", "Observability", "Wire", "Primitives", "Text",
-                .product(name: "HashTreeCollections", package: collections),
+                "Coordinator", "Workflows", "Rules", "Cluster", "Raft", "Storage", "Transport", "Observability", "Wire", "Primitives",
+                "Text", .product(name: "HashTreeCollections", package: collections), .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
             ], exclude: ["Golden"]),
         tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),
         tests("TextTests", ["Text", "Primitives"]),

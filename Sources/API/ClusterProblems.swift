@@ -9,6 +9,12 @@ extension Problem {
     private static let refused = "The members were not changed"
 
     static func noLeader(_ quorum: Quorum) -> Problem {
+        if quorum.isRemoved {
+            return Problem(
+                status: .serviceUnavailable, type: "removed", title: unavailable,
+                detail:
+                    "this node was removed from the cluster: ask another one. Reads with consistency=stale answer here, as old as they are")
+        }
         let advice = quorum.isThere ? "an election is under way; try again in a second" : "start or reach the others, then try again"
         return Problem(
             status: .serviceUnavailable, type: "no_leader", title: unavailable,

@@ -65,6 +65,7 @@ struct Quorum: Equatable, Sendable {
 
     init(_ status: RaftStatus) {
         (need, of) = status.quorum
+        isRemoved = !status.voters.isEmpty && !(status.voters + status.outgoing + status.learners).contains(status.node)
         have = status.voters.count { voter in
             if voter == status.node { return !status.isRecovering }
             guard let peer = status.peers.first(where: { $0.node == voter }) else { return false }
@@ -73,6 +74,8 @@ struct Quorum: Equatable, Sendable {
         }
     }
 
+    /// Whether there is a group, and this node is not of it.
+    var isRemoved: Bool
     var isThere: Bool { have >= need }
 
     var value: Value { ["have": Value(have), "need": Value(need), "of": Value(of)] }

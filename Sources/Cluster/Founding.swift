@@ -6,8 +6,12 @@ package struct Founding: Equatable, Sendable {
     package var cluster: UUIDv7
     /// The voters of its first configuration; nobody where this node came later.
     package var voters: [NodeID]
+    /// Of the cluster, as it was found.
+    package var epoch: UInt64
 
-    package init(cluster: UUIDv7, voters: [NodeID]) { (self.cluster, self.voters) = (cluster, voters.sorted()) }
+    package init(cluster: UUIDv7, voters: [NodeID], epoch: UInt64 = 1) {
+        (self.cluster, self.voters, self.epoch) = (cluster, voters.sorted(), epoch)
+    }
 
     private static func file(_ folder: String) -> String { folder + "/founding" }
 
@@ -16,7 +20,8 @@ package struct Founding: Equatable, Sendable {
         var lines: [String: String] = [:]
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 1)
-            lines[String(words[0])] = words.count == 2 ? String(words[1]) : ""
+            guard let name = words.first else { continue }
+            lines[String(name)] = words.count == 2 ? String(words[1]) : ""
         }
         guard let cluster = lines["cluster"].flatMap({ UUIDv7($0) }), let names = lines["voters"] else {
             throw .damaged(path: file(folder), offset: 0, reason: "its lines cluster and voters cannot be read")
@@ -28,13 +33,16 @@ package struct Founding: Equatable, Sendable {
             }
             voters.append(node)
         }
-        return Founding(cluster: cluster, voters: voters)
+        guard let epoch = UInt64(lines["epoch"] ?? "1"), epoch > 0 else {
+            throw .damaged(path: file(folder), offset: 0, reason: "its line epoch cannot be read")
+        }
+        return Founding(cluster: cluster, voters: voters, epoch: epoch)
     }
 
     /// Durable when it returns.
     package func write(_ folder: String, disk: any Disk) throws(StorageError) {
         try disk.makeDurableFolder(folder)
-        let text = "cluster \(cluster)\nvoters \(voters.map(\.text).joined(separator: ","))\n"
+        let text = "cluster \(cluster)\nvoters \(voters.map(\.text).joined(separator: ","))\nepoch \(epoch)\n"
         try disk.replace(Self.file(folder), with: Array(text.utf8))
     }
 }

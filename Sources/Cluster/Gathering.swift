@@ -17,7 +17,12 @@ package final class Gathering: Sendable {
         /// What each node last said it knows of nodes that wait as this one does.
         var views: [NodeID: [NodeID]] = [:]
         var refusal: String?
+        /// How often somebody had a cluster, and did not say with whom it began.
+        var unfounded = 0
     }
+
+    private static let triesUnfounded = 20
+    private static let viewsKept = 256
 
     private static let pauseWaiting: Duration = .milliseconds(150)
     private static let pauseRunning: Duration = .seconds(1)
@@ -67,7 +72,10 @@ package final class Gathering: Sendable {
         let waiting = other.members.filter { member in
             member.facts.contains { $0.hasPrefix("expects=") } && !member.facts.contains { $0.hasPrefix("cluster=") }
         }
-        state.withLock { $0.views[other.from] = waiting.map(\.node).sorted() }
+        state.withLock { state in
+            guard state.views[other.from] != nil || state.views.count < Self.viewsKept else { return }
+            state.views[other.from] = waiting.map(\.node).sorted()
+        }
     }
 
     /// Asks everybody who can be asked, once.
@@ -82,7 +90,9 @@ package final class Gathering: Sendable {
                     } catch {
                         failures.increment()
                         if error.code == .denied || error.code == .wrongCluster {
-                            state.withLock { $0.refusal = "\(address): \(error.message)" }
+                            state.withLock {
+                                $0.refusal = error.message.hasPrefix("\(address)") ? error.message : "\(address): \(error.message)"
+                            }
                         }
                     }
                 }
@@ -119,16 +129,23 @@ package final class Gathering: Sendable {
     private func step(_ expects: Int, _ newCluster: () -> UUIDv7, _ waiting: (String) -> Void) throws(Failure) -> Founding? {
         let others = directory.all.filter { $0.node != directory.node }
         if let member = others.first(where: { $0.cluster != nil }), let cluster = member.cluster {
-            if expects == 0 { return Founding(cluster: cluster, voters: []) }
+            let epoch = others.compactMap { $0.cluster == cluster ? $0.clusterEpoch : nil }.max() ?? 1
+            if expects == 0 { return Founding(cluster: cluster, voters: [], epoch: epoch) }
             guard let founder = others.first(where: { $0.cluster == cluster && $0.founders.contains(directory.node) }) else {
                 let known = others.contains { $0.cluster == cluster && !$0.founders.isEmpty }
-                guard known else { return wait("waiting to hear with whom cluster \(cluster) began", waiting) }
+                let tries = state.withLock { state in
+                    state.unfounded += 1
+                    return state.unfounded
+                }
+                guard known || tries > Self.triesUnfounded else {
+                    return wait("waiting to hear with whom cluster \(cluster) began", waiting)
+                }
                 throw Failure(
                     description:
                         "'\(member.node)' at \(member.address) belongs to cluster \(cluster), which was begun without this node: start it with --join alone (no --bootstrap-expect) to join that one"
                 )
             }
-            return Founding(cluster: cluster, voters: founder.founders)
+            return Founding(cluster: cluster, voters: founder.founders, epoch: epoch)
         }
         guard expects > 0 else {
             let asked = seeds.map(\.description).joined(separator: ", ")
@@ -182,6 +199,7 @@ package final class Gathering: Sendable {
         let status = driver.status
         let members = status.voters + status.outgoing + status.learners
         directory.setJoining(members.isEmpty)
+        if status.configurationIndex > .zero || status.snapshotIndex > .zero { directory.setFounders([]) }
         if members.contains(directory.node) { directory.keep(members: members) }
         if status.isLeader { await admit(driver, status, members) }
         do throws(StorageError) { try directory.save() } catch {
@@ -198,8 +216,14 @@ package final class Gathering: Sendable {
         }
         guard let newcomer else { return }
         do throws(RaftRefusal) {
+            // Whoever is on the way already, and still there, goes on being so.
+            let coming = status.target.filter { node in
+                !status.voters.contains(node)
+                    && (directory.facts(node)?.heard.map { now.duration(since: $0) < Self.freshFor } ?? false)
+            }
             _ = try await driver.change(
-                voters: status.voters + [newcomer.node], learners: status.learners, basedOn: status.configurationIndex)
+                voters: status.voters + coming + [newcomer.node], learners: status.learners.filter { !status.target.contains($0) },
+                basedOn: status.configurationIndex)
             telemetry.events.emit(
                 "cluster.joining", subject: newcomer.node.text,
                 "'\(newcomer.node)' at \(newcomer.address) joins: a learner now, a voter once it has caught up")

@@ -20,6 +20,7 @@ package final class PeerDirectory: Sendable {
         /// Of its data folder: another one under the same id is another node.
         package var folder: UUIDv7?
         package var cluster: UUIDv7?
+        package var clusterEpoch: UInt64?
         /// Of its process: the higher one says what is newer.
         package var epoch: UInt64 = 0
         /// It waits for so many coordinators to begin a cluster with.
@@ -30,6 +31,8 @@ package final class PeerDirectory: Sendable {
         package var founders: [NodeID] = []
         /// When it was last heard itself, or somebody said that it had just been.
         package var heard: Instant?
+        /// When it said all of this itself: a rumour that is older is none.
+        var told: Instant?
 
         package init(node: NodeID, address: PeerAddress) { (self.node, self.address) = (node, address) }
     }
@@ -38,6 +41,8 @@ package final class PeerDirectory: Sendable {
         var facts: [NodeID: Facts] = [:]
         /// Folders of those who belong or belonged to the cluster, as they were when they came.
         var folders: [NodeID: UUIDv7] = [:]
+        /// Who belongs to the cluster, as it was said last.
+        var members: [NodeID] = []
         var isDirty = false
         var isConnected: @Sendable (NodeID) -> Bool = { _ in false }
         var watchers: [@Sendable () -> Void] = []
@@ -45,6 +50,8 @@ package final class PeerDirectory: Sendable {
 
     /// Nodes that are known at once: beyond it new ones are not noted.
     private static let limit = 4096
+    private static let factBytes = 300
+    private static let forgottenAfter = Duration.seconds(10)
 
     package let own: OwnHello
     package let node: NodeID
@@ -84,7 +91,12 @@ package final class PeerDirectory: Sendable {
 
     /// Everybody, sorted by id, this node among them.
     package var all: [Facts] {
-        let (facts, isConnected) = state.withLock { (Array($0.facts.values), $0.isConnected) }
+        let hasCluster = own.current.cluster != nil
+        let (facts, isConnected) = state.withLock { state in
+            // Who waits for a cluster of its own is nobody of this one.
+            let known = state.facts.values.filter { !hasCluster || $0.cluster != nil || $0.isJoining || state.folders[$0.node] != nil }
+            return (known, state.isConnected)
+        }
         var all = facts.filter { $0.node != node }.map { facts in
             var facts = facts
             facts.isConnected = isConnected(facts.node)
@@ -111,11 +123,14 @@ package final class PeerDirectory: Sendable {
         facts.isJoining = isJoining.load(ordering: .relaxed)
         facts.founders = foundersOfOwn.withLock { $0 }
         facts.heard = clock.now
+        facts.told = facts.heard
         return facts
     }
 
     /// Why a node is not the one that has this id; nil when it is, or nothing is known against it.
     package func refusal(of node: NodeID, folder: UUIDv7?) -> String? {
+        // Itself, under another name of its address.
+        if node == self.node, let folder, folder == own.current.folder { return nil }
         guard node != self.node else { return "this node has the id '\(node)' itself: give the other one an id of its own (--id)" }
         guard let folder, let known = state.withLock({ $0.folders[node] }), known != folder else { return nil }
         return
@@ -136,22 +151,38 @@ package final class PeerDirectory: Sendable {
         var facts = Facts(node: node, address: address)
         (facts.http, facts.roles, facts.featureLevel, facts.software) = (hello.http, hello.roles, hello.featureLevel, hello.software)
         (facts.folder, facts.cluster, facts.epoch, facts.expects) = (hello.folder, hello.cluster, hello.epoch ?? 0, hello.expects)
+        facts.clusterEpoch = hello.clusterEpoch
         return facts
     }
 
     private func note(_ news: [Facts], direct: Bool) {
+        let now = clock.now
         let watchers = state.withLock { state -> [@Sendable () -> Void] in
             var hasChanged = false
             for var item in news where item.node != node {
                 let old = state.facts[item.node]
                 guard old != nil || state.facts.count < Self.limit else { continue }
+                // Whoever has been silent for so long was forgotten, and is not to come back by a rumour.
+                if old == nil, !direct, !state.members.isEmpty, !state.members.contains(item.node),
+                    item.heard.map({ now.duration(since: $0) >= Self.forgottenAfter }) ?? false
+                {
+                    continue
+                }
                 // Another folder under an id that belongs to somebody is nobody.
                 if let known = state.folders[item.node], let folder = item.folder, known != folder { continue }
                 if let old {
                     guard item.epoch >= old.epoch else { continue }
-                    // A hello says nothing of these.
-                    if direct, item.epoch == old.epoch { (item.isJoining, item.founders) = (old.isJoining, old.founders) }
-                    item.heard = max(item.heard ?? Instant(nanoseconds: .min), old.heard ?? Instant(nanoseconds: .min))
+                    if !direct, item.epoch == old.epoch, let known = old.told, item.told.map({ $0 <= known }) ?? true {
+                        state.facts[item.node]?.heard = [item.heard, old.heard].compactMap(\.self).max()
+                        continue
+                    }
+                    if direct, item.epoch == old.epoch {
+                        // A hello says nothing of these, and one of an old connection may have been said before more was known.
+                        (item.isJoining, item.founders, item.told) = (old.isJoining, old.founders, old.told)
+                        item.http = item.http ?? old.http
+                        item.cluster = item.cluster ?? old.cluster
+                    }
+                    item.heard = [item.heard, old.heard].compactMap(\.self).max()
                 }
                 if old?.address != item.address || old?.folder != item.folder { (hasChanged, state.isDirty) = (true, true) }
                 state.facts[item.node] = item
@@ -163,7 +194,13 @@ package final class PeerDirectory: Sendable {
 
     /// Which nodes may not come with another folder from here on, and whose are forgotten: those of the configuration in force.
     package func keep(members: [NodeID]) {
+        let now = clock.now
         state.withLock { state in
+            state.members = members
+            // Who came once and went again without belonging to it.
+            state.facts = state.facts.filter { node, facts in
+                members.contains(node) || facts.heard.map { now.duration(since: $0) < Self.forgottenAfter } ?? false
+            }
             for member in members {
                 guard state.folders[member] == nil, let folder = state.facts[member]?.folder else { continue }
                 state.folders[member] = folder
@@ -176,6 +213,8 @@ package final class PeerDirectory: Sendable {
         }
     }
 
+    /// With whom the cluster began is told as long as nobody has come or gone since: whoever comes back with nothing begins nothing any more.
+    package func setFounders(_ founders: [NodeID]) { foundersOfOwn.withLock { $0 = founders } }
     package func setJoining(_ flag: Bool) { isJoining.store(flag, ordering: .relaxed) }
 
     /// Called, on any thread, when addresses change; it must hand over and return.
@@ -195,6 +234,8 @@ package final class PeerDirectory: Sendable {
             if let http = facts.http { words.append("http=\(http)") }
             if let folder = facts.folder { words.append("folder=\(folder)") }
             if let cluster = facts.cluster { words.append("cluster=\(cluster)") }
+            if let epoch = facts.clusterEpoch { words.append("cluster-epoch=\(epoch)") }
+            if let told = facts.told { words.append("told-ms=\(max(0, now.duration(since: told).milliseconds))") }
             if let expects = facts.expects { words.append("expects=\(expects)") }
             if facts.isJoining { words.append("joining=yes") }
             if !facts.founders.isEmpty { words.append("founders=" + facts.founders.map(\.text).joined(separator: ",")) }
@@ -211,7 +252,9 @@ package final class PeerDirectory: Sendable {
                 var words: [String: String] = [:]
                 for fact in item.facts {
                     let halves = fact.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                    if halves.count == 2 { words[String(halves[0])] = String(halves[1]) }
+                    // What a hello may not say is not believed of others either.
+                    guard halves.count == 2, Handshake.isPlain(String(halves[1]), within: Self.factBytes) else { continue }
+                    words[String(halves[0])] = String(halves[1])
                 }
                 guard let address = words["rpc"].flatMap({ try? PeerAddress($0) }) else { return nil }
                 var facts = Facts(node: item.node, address: address)
@@ -221,15 +264,19 @@ package final class PeerDirectory: Sendable {
                 facts.software = words["software"] ?? ""
                 facts.folder = words["folder"].flatMap { UUIDv7($0) }
                 facts.cluster = words["cluster"].flatMap { UUIDv7($0) }
+                facts.clusterEpoch = words["cluster-epoch"].flatMap { UInt64($0) }
+                facts.told = Self.instant(words["told-ms"], now)
                 facts.expects = words["expects"].flatMap { UInt16($0) }
                 facts.isJoining = words["joining"] == "yes"
                 facts.founders = (words["founders"] ?? "").split(separator: ",").compactMap { try? NodeID(String($0)) }
                 facts.epoch = item.epoch
-                facts.heard = words["silent-ms"].flatMap { Int64($0) }.map {
-                    Instant(nanoseconds: now.nanoseconds - min(max(0, $0), 86_400_000) * 1_000_000)
-                }
+                facts.heard = Self.instant(words["silent-ms"], now)
                 return facts
             }, direct: false)
+    }
+
+    private static func instant(_ milliseconds: String?, _ now: Instant) -> Instant? {
+        milliseconds.flatMap { Int64($0) }.map { Instant(nanoseconds: now.nanoseconds - min(max(0, $0), 86_400_000) * 1_000_000) }
     }
 
     // MARK: On disk
@@ -244,6 +291,9 @@ package final class PeerDirectory: Sendable {
             }
         }
         guard let lines else { return }
-        try disk.replace(path, with: Array(lines.map { $0 + "\n" }.joined().utf8))
+        do throws(StorageError) { try disk.replace(path, with: Array(lines.map { $0 + "\n" }.joined().utf8)) } catch {
+            state.withLock { $0.isDirty = true }
+            throw error
+        }
     }
 }

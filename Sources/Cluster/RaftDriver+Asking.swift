@@ -70,7 +70,10 @@ extension RaftDriver {
         guard thread.read(from: index.next, through: last, maxBytes: maxBytes, answer: { answer.force($0) }),
             let result = answer.take(timeout: nil)?.first
         else { throw .closed }
-        return try result.get()
+        do throws(StorageError) { return try result.get() } catch {
+            if case .gap = error, running.withLock({ $0.map { $0.core.log.base > index } ?? false }) { return [] }
+            throw error
+        }
     }
 
     /// Since when the log's disk has been at one group of entries; nil while it has none.
@@ -91,18 +94,22 @@ extension RaftDriver {
     ) throws(StorageError) -> Int? {
         let (found, base, thread, storage) = running.withLock { running in
             (
-                running.map { ($0.core.log.term(at: index), $0.core.log.configuration(at: index)) }, running?.core.log.base,
-                running?.thread,
-                running?.storage
+                running.map {
+                    ($0.core.log.term(at: index), $0.core.log.configuration(at: index), min($0.core.commitIndex, $0.core.durableIndex))
+                },
+                running?.core.log.base, running?.thread, running?.storage
             )
         }
         guard let thread, let storage, let base else { throw .closed }
-        guard let (term, configuration) = found, let term, index > base || base == .zero else { return nil }
-        let answer = Mailbox<UInt64>(limit: 1)
+        // What a server that was alone has replayed may not be committed among several yet.
+        guard let (term, configuration, committed) = found, let term, index > base || base == .zero, index <= committed else { return nil }
+        let answer = Mailbox<UInt64?>(limit: 1)
         // When its thread ends nobody answers, and who waits is let go with the box.
         guard thread.perform({ () throws(StorageError) in answer.force(try storage.chain(at: index)) }),
-            let chain = answer.take(timeout: .seconds(60))?.first
+            let found = answer.take(timeout: .seconds(60))?.first
         else { throw .closed }
+        // A snapshot from the leader has taken the place of the log meanwhile.
+        guard let chain = found else { return nil }
         let grown = bytesSinceSnapshot.load(ordering: .relaxed)
         let written = try snapshots.write(
             SnapshotStore.Manifest(
@@ -124,11 +131,11 @@ extension RaftDriver {
     package var status: RaftStatus {
         running.withLock { running in
             guard let core = running?.core else { return RaftStatus(node: node) }
-            return status(of: core)
+            return status(of: core, heard: running?.heard ?? [:])
         }
     }
 
-    private func status(of core: borrowing RaftCore) -> RaftStatus {
+    private func status(of core: borrowing RaftCore, heard: [NodeID: Instant]) -> RaftStatus {
         var status = RaftStatus(node: node)
         let (configuration, now) = (core.configuration, telemetry.clock.now)
         (status.role, status.term, status.leader) = (core.role.rawValue, core.term, core.role == .leader ? node : core.leader)
@@ -145,16 +152,22 @@ extension RaftDriver {
         var seen: [NodeID] = []
         for member in configuration.members + core.progress.map(\.id) where member != node && !seen.contains(member) {
             seen.append(member)
-            status.peers.append(peer(member, core, now))
+            status.peers.append(peer(member, core, heard[member], now))
         }
         status.peers.sort { $0.node < $1.node }
         return status
     }
 
-    private func peer(_ member: NodeID, _ core: borrowing RaftCore, _ now: Instant) -> RaftStatus.Peer {
+    private func peer(_ member: NodeID, _ core: borrowing RaftCore, _ heard: Instant?, _ now: Instant) -> RaftStatus.Peer {
         var peer = RaftStatus.Peer(node: member)
         peer.isVoter = core.configuration.isVoter(member)
         peer.isConnected = peers?.isConnected(member) ?? false
+        // Whoever asks for votes is answered by all that it reaches: an open connection that brings nothing is none.
+        if core.leader == nil, core.role != .leader {
+            let silence = settings.raft.electionTimeout.lowerBound
+            let isHeard = heard.map { telemetry.clock.coarseNow.duration(since: $0) < silence } ?? false
+            peer.isConnected = peer.isConnected && isHeard
+        }
         peer.address = network?.directory.facts(member)?.address.description
         guard core.role == .leader, let progress = core.progress.first(where: { $0.id == member }) else { return peer }
         switch progress.state {

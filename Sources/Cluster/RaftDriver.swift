@@ -133,14 +133,16 @@ package final class RaftDriver: Sendable {
         var isReplaying = isAlone
         var entries: [LogEntry] = []
         let (storage, found) = try RaftStorage.open(
-            disk: disk, folder: folder, segmentBytes: settings.segmentBytes, chunkBytes: settings.raft.chunkBytes, repairing: !isAlone
+            disk: disk, folder: folder, segmentBytes: settings.segmentBytes, chunkBytes: settings.raft.chunkBytes, repairing: !isAlone,
+            snapshots: snapshots
         ) { entry throws(StorageError) in
             if entry.kind == .configuration, Configuration(payload: entry.payload)?.voters != [node] { isReplaying = false }
             entries.append(entry)
             if isReplaying { try replay(entry) }
         }
         entries.removeAll { $0.index > found.recovery.last.index }
-        try accept(found.recovery)
+        // A log that is to be repaired is behind whatever was written from it.
+        if found.distrust == nil { try accept(found.recovery) }
         bytesSinceSnapshot.store(found.recovery.bytes, ordering: .relaxed)
         var mark = found.snapshot
         if mark?.configuration.isEmpty == true { mark?.configuration = base }

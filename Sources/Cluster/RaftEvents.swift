@@ -10,6 +10,8 @@ final class RaftEvents: Sendable {
         /// Since when nobody leads, as far as is known here; from the start on.
         var leaderlessSince: Instant?
         var reason = RaftTransition.Reason.start
+        /// Votes were asked for since.
+        var hasAsked = false
     }
 
     private static let electionsKept = 32
@@ -72,7 +74,8 @@ final class RaftEvents: Sendable {
             if let leader { found(leader, term) } else { lost(reason) }
             emit("raft.follower", "follows in term \(term): \(words(reason))\(leader.map { ", '\($0)' leads" } ?? "")")
         case .becamePreCandidate(let term, let reason):
-            lost(reason)
+            // Once for each time without a leader, not for each try.
+            guard lost(reason) else { return }
             emit("raft.pre_candidate", "asks for votes for term \(term.next): \(words(reason))", .warning)
         case .becameCandidate(let term, let reason):
             lost(reason)
@@ -116,17 +119,21 @@ final class RaftEvents: Sendable {
         telemetry.events.emit(kind, subject: node.text, severity: severity, "\(node) \(text)")
     }
 
-    private func lost(_ reason: RaftTransition.Reason) {
+    /// Whether it was not known before.
+    @discardableResult
+    private func lost(_ reason: RaftTransition.Reason) -> Bool {
         state.withLock { state in
-            guard state.leaderlessSince == nil else { return }
-            (state.leaderlessSince, state.reason) = (telemetry.clock.now, reason)
+            guard state.leaderlessSince == nil || !state.hasAsked else { return false }
+            if state.leaderlessSince == nil { (state.leaderlessSince, state.reason) = (telemetry.clock.now, reason) }
+            state.hasAsked = true
+            return true
         }
     }
 
     private func found(_ leader: NodeID, _ term: Term) {
         let took = state.withLock { state -> (Duration, RaftTransition.Reason)? in
+            defer { (state.leaderlessSince, state.hasAsked) = (nil, false) }
             if let last = state.elections.last, last.term == term, last.leader == leader { return nil }
-            defer { state.leaderlessSince = nil }
             return (state.leaderlessSince.map { telemetry.clock.now.duration(since: $0) } ?? .zero, state.reason)
         }
         guard let (duration, reason) = took else { return }

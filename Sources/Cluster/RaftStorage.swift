@@ -29,12 +29,14 @@ package final class RaftStorage {
 
     /// - Parameters:
     ///   - repairing: what was acknowledged and is damaged is left out, to come from the other servers again; else it throws.
+    ///   - given: the store of the folder `snapshots` in it, where somebody else uses it too.
     ///   - visit: gets each entry after the snapshot.
     package static func open(
-        disk: any Disk, folder: String, segmentBytes: Int, chunkBytes: Int, repairing: Bool, visit: (LogEntry) throws(StorageError) -> Void
+        disk: any Disk, folder: String, segmentBytes: Int, chunkBytes: Int, repairing: Bool, snapshots given: SnapshotStore? = nil,
+        visit: (LogEntry) throws(StorageError) -> Void
     ) throws(StorageError) -> (storage: RaftStorage, found: Opened) {
         try disk.makeDurableFolder(folder)
-        let snapshots = SnapshotStore(disk: disk, folder: folder + "/snapshots")
+        let snapshots = given ?? SnapshotStore(disk: disk, folder: folder + "/snapshots")
         let manifest = try snapshots.newestManifest()
         let mark = try manifest.map { manifest throws(StorageError) in try Self.mark(manifest, folder: folder) }
         let hasLog = try disk.list(folder + "/log").contains { $0.hasSuffix(".log") }

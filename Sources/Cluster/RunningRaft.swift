@@ -15,8 +15,18 @@ struct RunningRaft: Sendable {
         func operations(of write: RaftOutput.Write) -> [LogThread.Operation] { storage.operations(of: write) }
         func receive(_ chunk: RaftMessage.SnapshotChunk) throws(StorageError) -> Bool? { try storage.receive(chunk) }
         func resume(_ mark: SnapshotMark) throws(StorageError) -> UInt32 { try storage.resume(mark) }
+        func hold(_ mark: SnapshotMark) { storage.snapshots.hold(.init(index: mark.index, term: mark.term, chain: mark.chain)) }
+        func release(_ mark: SnapshotMark) throws(StorageError) {
+            try storage.snapshots.release(.init(index: mark.index, term: mark.term, chain: mark.chain))
+        }
         func trust() throws(StorageError) { try storage.trust() }
-        func chain(at index: LogIndex) throws(StorageError) -> UInt64 { try storage.log.position(at: index)?.chain ?? 0 }
+        /// Nil for an entry that is not in the log any more.
+        func chain(at index: LogIndex) throws(StorageError) -> UInt64? {
+            do throws(StorageError) { return try storage.log.position(at: index)?.chain } catch {
+                if case .gap = error { return nil }
+                throw error
+            }
+        }
         /// Of a snapshot's own files alone, and so from any thread.
         func chunk(_ number: UInt32, of mark: SnapshotMark) throws(StorageError) -> [UInt8] { try storage.chunk(number, of: mark) }
     }
@@ -35,6 +45,8 @@ struct RunningRaft: Sendable {
         }
     }
 
+    private static let heardLimit = 64
+
     private(set) var core: RaftCore
     private(set) var output = RaftOutput()
     let thread: LogThread
@@ -42,11 +54,15 @@ struct RunningRaft: Sendable {
     /// The server may trust itself once this write is durable.
     var trustTicket: UInt64?
     private var outgoing: [RaftOutput.Outgoing] = []
+    /// Snapshots that are on their way to others.
+    private var sending: [SnapshotMark] = []
     private var isFlushing = false
     /// When the earliest timer that is set goes off.
     private var timer: Instant?
     private var asks: [UInt64: Ask] = [:]
     private var nextAsk: UInt64 = 1
+    /// When each of the others was last heard.
+    private(set) var heard: [NodeID: Instant] = [:]
     /// Who waits for a leadership that is handed over.
     private var transferAsk: UInt64?
 
@@ -58,6 +74,9 @@ struct RunningRaft: Sendable {
 
     mutating func take(_ event: RaftCore.Event, _ driver: RaftDriver) {
         output.clear()
+        if case .message(_, let sender) = event, heard[sender] != nil || heard.count < Self.heardLimit {
+            heard[sender] = driver.telemetry.clock.coarseNow
+        }
         core.handle(event, now: driver.telemetry.clock.now, into: &output)
         perform(driver)
     }
@@ -116,6 +135,7 @@ struct RunningRaft: Sendable {
             }
         }
         if let mark = output.incoming { resume(mark, driver) }
+        holdWhatIsSent()
         if !output.messages.isEmpty { queue(driver) }
         answer()
         tell(driver)
@@ -131,6 +151,27 @@ struct RunningRaft: Sendable {
         thread.write(storage.operations(of: write), ticket: write.ticket) { [weak driver] () throws(StorageError) in
             if let isWhole = try storage.receive(chunk) { driver?.didReceive(chunk.snapshot, isWhole: isWhole) }
         }
+    }
+
+    /// A snapshot that is on its way stays on the disk when a newer one is taken: else a follower would begin anew for ever.
+    private mutating func holdWhatIsSent() {
+        let begins = output.transitions.contains { if case .snapshotSent = $0 { true } else { false } }
+        guard begins || !sending.isEmpty else { return }
+        var wanted: [SnapshotMark] = []
+        if core.role == .leader {
+            for peer in core.progress {
+                if case .snapshot(let transfer) = peer.state { wanted.append(transfer.mark) }
+            }
+        }
+        for mark in wanted where !sending.contains(mark) {
+            storage.hold(mark)
+            sending.append(mark)
+        }
+        for mark in sending where !wanted.contains(mark) {
+            let storage = storage
+            thread.perform { () throws(StorageError) in try storage.release(mark) }
+        }
+        sending.removeAll { !wanted.contains($0) }
     }
 
     private func resume(_ mark: SnapshotMark, _ driver: RaftDriver) {

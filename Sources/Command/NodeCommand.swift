@@ -76,7 +76,13 @@ struct NodeCommand: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
-        let node = try await Node.open(settings: try options.settings(), guardProgram: OwnProgram.path)
+        let node: Node
+        do {
+            node = try await Node.open(settings: try options.settings(), guardProgram: OwnProgram.path, stopsOnSignals: true)
+        } catch is CancellationError {
+            // Told to stop while it waited for others.
+            return
+        }
         node.installLibraryTelemetry()
         let (urls, ready) = AsyncStream.makeStream(of: String.self, bufferingPolicy: .bufferingOldest(1))
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -54,6 +54,18 @@ package final class CoordinatorLoop: ReportSink {
         case probe(@Sendable () -> Void)
     }
 
+    /// Who waits for something to be applied.
+    private struct Waiters {
+        struct Waiter {
+            var index: LogIndex
+            var continuation: CheckedContinuation<Bool, Never>
+            var timer: Task<Void, Never>?
+        }
+
+        var next: UInt64 = 1
+        var waiting: [UInt64: Waiter] = [:]
+    }
+
     /// What is committed, for readers.
     package struct View: Sendable {
         package var state: CoordinatorState
@@ -75,8 +87,7 @@ package final class CoordinatorLoop: ReportSink {
     let depths = Mutex<(queued: Int, running: Int, oldest: ClusterTime?)>((0, 0, nil))
     let leads = Atomic(false)
     let holdsTimers: Atomic<Bool>
-    private let waiters = Mutex<(next: UInt64, waiting: [UInt64: (index: LogIndex, continuation: CheckedContinuation<Bool, Never>)])>(
-        (1, [:]))
+    private let waiters = Mutex(Waiters())
 
     /// - Parameter holdsTimers: none fires before `resumeTimers`.
     package init(
@@ -142,14 +153,18 @@ package final class CoordinatorLoop: ReportSink {
             waiters.next += 1
             return waiters.next
         }
-        let timer = Task {
-            try? await Task.sleep(for: timeout)
-            waiters.withLock { $0.waiting.removeValue(forKey: id) }?.continuation.resume(returning: false)
-        }
-        defer { timer.cancel() }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                waiters.withLock { $0.waiting[id] = (index, continuation) }
+                waiters.withLock { $0.waiting[id] = .init(index: index, continuation: continuation) }
+                let timer = Task {
+                    try? await Task.sleep(for: timeout)
+                    letGo(id, false)
+                }
+                let isListed = waiters.withLock { waiters in
+                    waiters.waiting[id]?.timer = timer
+                    return waiters.waiting[id] != nil
+                }
+                if !isListed { timer.cancel() }
                 // It may have come meanwhile, or nobody waits any more.
                 if Task.isCancelled { letGo(id, false) }
                 didApply()
@@ -160,19 +175,24 @@ package final class CoordinatorLoop: ReportSink {
     }
 
     private func letGo(_ id: UInt64, _ answer: Bool) {
-        waiters.withLock { $0.waiting.removeValue(forKey: id) }?.continuation.resume(returning: answer)
+        let waiter = waiters.withLock { $0.waiting.removeValue(forKey: id) }
+        waiter?.timer?.cancel()
+        waiter?.continuation.resume(returning: answer)
     }
 
     /// Lets go of those who have waited for what is applied.
     func didApply() {
         let applied = current.state.applied
-        let done = waiters.withLock { waiters -> [CheckedContinuation<Bool, Never>] in
+        let done = waiters.withLock { waiters -> [Waiters.Waiter] in
             guard !waiters.waiting.isEmpty else { return [] }
             let ready = waiters.waiting.filter { $0.value.index <= applied }
             for id in ready.keys { waiters.waiting[id] = nil }
-            return ready.values.map(\.continuation)
+            return Array(ready.values)
         }
-        for continuation in done { continuation.resume(returning: true) }
+        for waiter in done {
+            waiter.timer?.cancel()
+            waiter.continuation.resume(returning: true)
+        }
     }
 
     /// Answers when the thread gets round to it: for whoever watches.

@@ -39,6 +39,10 @@ final class LoopThread: @unchecked Sendable {
     private var planner: Planner?
     private var clock: ClusterClock
     private var workers: [NodeID: any WorkerLink] = [:]
+    /// In which term each has last said what became of its attempts.
+    private var reconciled: [NodeID: Term] = [:]
+    /// The term that was taken over last.
+    private var takenOver: Term?
     private var committed: LogIndex
     private var pending: [Pending] = []
     private var waiting = Planner.Output()
@@ -48,6 +52,9 @@ final class LoopThread: @unchecked Sendable {
     private var held: [CoordinatorLoop.Mail] = []
     private var isSnapshotting = false
     private var wantsSnapshot = false
+    private static let rest = Duration.seconds(10)
+    /// The last snapshot that was begun.
+    private var tried: (index: LogIndex, hasFailed: Bool, at: Instant)?
     private var failed: StorageError?
     /// A new leader takes every lease as renewed: time strikes only once a worker has said what became of its attempts, or has had the chance to.
     private var timersFrom: Instant
@@ -67,6 +74,10 @@ final class LoopThread: @unchecked Sendable {
 
     func run() {
         while let mail = loop.mail.take(timeout: timeout()) { turn(mail) }
+        mode = .following
+        let left = held
+        held = []
+        hold(left)
         refuse("the node is stopping")
     }
 
@@ -79,7 +90,11 @@ final class LoopThread: @unchecked Sendable {
     private func turn(_ mail: [CoordinatorLoop.Mail]) {
         var work: [CoordinatorLoop.Mail] = []
         for item in mail { take(item, &work) }
-        guard failed == nil else { return }
+        guard failed == nil else {
+            // As often as it takes: who leads and cannot plan stops the cluster.
+            if loop.raft.leader == loop.raft.node { loop.raft.handOver() }
+            return
+        }
         catchUp()
         let wall = loop.telemetry.clock.wall
         let now = loop.telemetry.clock.now
@@ -105,6 +120,7 @@ final class LoopThread: @unchecked Sendable {
         case .reports: work.append(mail)
         case .join(let worker):
             workers[worker.node] = worker
+            reconciled[worker.node] = nil
             work.append(mail)
         case .probe(let answer): answer()
         case .committed(let index): committed = max(committed, index)
@@ -119,7 +135,8 @@ final class LoopThread: @unchecked Sendable {
         case .snapshot: wantsSnapshot = true
         case .snapshotDone(let error):
             isSnapshotting = false
-            if let error { loop.telemetry.health.set("snapshot", .degraded, reason: error.description) }
+            tried?.hasFailed = error != nil
+            loop.telemetry.health.set("snapshot", error == nil ? .up : .degraded, reason: error?.description ?? "")
         }
     }
 
@@ -153,8 +170,11 @@ final class LoopThread: @unchecked Sendable {
     }
 
     private func join(_ worker: any WorkerLink, _ inputs: inout [Planner.Input]) {
-        timersFrom = loop.telemetry.clock.now
         inputs.append(.join(worker.node, slots: worker.capacity.slots, light: worker.capacity.light))
+        // Once in a term: what was dispatched since is its own affair, also when the plan was made anew.
+        guard case .leading(let term) = mode, reconciled[worker.node] != term else { return }
+        reconciled[worker.node] = term
+        timersFrom = loop.telemetry.clock.now
         let leased = planner?.leased(to: worker.node) ?? []
         inputs += worker.reconcile(leased).map { .report($0) }
     }
@@ -271,8 +291,11 @@ final class LoopThread: @unchecked Sendable {
             environment: plan.environment, limits: plan.limits)
         beginsLevel = true
         mode = .leading(term)
-        clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
-        timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
+        if takenOver != term {
+            takenOver = term
+            clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
+            timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
+        }
         held.insert(contentsOf: workers.keys.sorted().compactMap { workers[$0] }.map { .join($0) }, at: 0)
         loop.leads.store(true, ordering: .releasing)
     }
@@ -418,8 +441,14 @@ final class LoopThread: @unchecked Sendable {
 
     private func snapshotIfWanted() {
         guard !isSnapshotting, wantsSnapshot || loop.raft.wantsSnapshot else { return }
+        let (state, now) = (loop.current.state, loop.telemetry.clock.now)
+        guard state.applied > .zero else { return }
+        // One that gave nothing new is not tried again at once, nor is one that failed.
+        if !wantsSnapshot, let tried, tried.index == state.applied || tried.hasFailed && now.duration(since: tried.at) < Self.rest {
+            return
+        }
         (isSnapshotting, wantsSnapshot) = (true, false)
-        let state = loop.current.state
+        tried = (state.applied, false, now)
         let loop = loop
         _ = NamedThread("snapshot") { loop.mail.force(.snapshotDone(loop.writeSnapshot(of: state))) }
     }

@@ -6,6 +6,7 @@ import Foundation
 import Logging
 import Observability
 import Primitives
+import Raft
 import ServiceLifecycle
 import Storage
 import Synchronization
@@ -53,8 +54,9 @@ public final class Node: Sendable {
         let founding = try Self.founding(settings, path)
         folder = try Self.storage { () throws(StorageError) in
             try DataFolder.open(
-                path, node: wantedID, fallback: Self.hostID(), featureLevel: CommandCodec.featureLevel, disk: FileDisk()
-            ) { founding?.cluster ?? Self.newID() }
+                path, node: wantedID, fallback: Self.hostID(), featureLevel: CommandCodec.featureLevel, disk: FileDisk(),
+                founded: founding.map { ($0.cluster, $0.epoch) }
+            ) { Self.newID() }
         }
         try plan.check(folder.identity.node)
         let plain = FileDisk()
@@ -125,6 +127,7 @@ public final class Node: Sendable {
             coordinator.loop.join(worker)
         }
         telemetry.health.set("http", .down, reason: "not listening yet")
+        RaftWatch(telemetry: telemetry, coordinator: coordinator).look()
         let door = await openHealthDoor()
         do { try await serve(signals, door, ready) } catch {
             await door.close()
@@ -139,6 +142,7 @@ public final class Node: Sendable {
             .init(
                 service: HealthWatch(
                     telemetry: telemetry, coordinator: coordinator, sink: sink, spansDropped: spanExport?.dropped)),
+            .init(service: RaftWatch(telemetry: telemetry, coordinator: coordinator)),
             .init(service: Sampling(telemetry: telemetry, coordinator: coordinator, diskGuard: diskGuard)),
             .init(service: GatheringService(gathering: network.gathering, raft: coordinator.raft)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
@@ -309,13 +313,19 @@ extension Node {
 
     /// With whom the folder's cluster began; nil for one that began alone.
     private static func founding(_ settings: Settings, _ path: String) throws(DistriCError) -> Founding? {
-        let (found, isNew) = try storage { () throws(StorageError) in
+        let (found, identity) = try storage { () throws(StorageError) in
             (
                 try Founding.read(path, disk: FileDisk()),
-                try DataFolder.readIdentity(at: path, featureLevel: CommandCodec.featureLevel, disk: FileDisk()) == nil
+                try DataFolder.readIdentity(at: path, featureLevel: CommandCodec.featureLevel, disk: FileDisk())
             )
         }
-        guard isNew, found == nil, isToForm(settings) else { return found }
+        if identity?.isFounded == true, found == nil {
+            throw DistriCError(
+                .badData,
+                "\(path)/founding is missing: without it this node would take itself for a cluster of its own; put it back, or begin with an empty folder (--join)"
+            )
+        }
+        guard identity == nil, found == nil, isToForm(settings) else { return found }
         throw DistriCError(.badConfiguration, "a node that is to find its cluster first is opened with Node.open(settings:)")
     }
 
@@ -325,6 +335,8 @@ extension Node {
         var own = CoordinatorNode.Settings()
         own.raft.segmentBytes = settings.bytes("raft.segment_bytes") / 8 * 8
         own.raft.snapshotBytes = settings.bytes("raft.snapshot_bytes")
+        // No more behind a snapshot than would soon call for another.
+        own.raft.raft.keptBytes = min(own.raft.raft.keptBytes, own.raft.snapshotBytes / 2)
         own.history.retainedBytes = settings.bytes("history.bytes")
         own.history.retainedAge = settings.duration("history.age")
         own.limits.openRuns = settings.whole("intake.max_open_runs")

@@ -9,6 +9,7 @@ import Primitives
 import Storage
 import Synchronization
 import Transport
+import UnixSignals
 import Wire
 
 extension Node {
@@ -23,8 +24,27 @@ extension Node {
         return try await open(settings: try Settings(file: nil, environment: [:], flags: flags), guardProgram: guardProgram)
     }
 
-    package static func open(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2) async throws -> Node {
-        try await form(settings, logDescriptor)
+    /// - Parameter stopsOnSignals: SIGTERM and SIGINT end the waiting with a `CancellationError`.
+    package static func open(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, stopsOnSignals: Bool = false)
+        async throws -> Node
+    {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await form(settings, logDescriptor)
+                return true
+            }
+            if stopsOnSignals {
+                group.addTask {
+                    for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) { return false }
+                    return true
+                }
+            }
+            guard try await group.next() == true else {
+                group.cancelAll()
+                throw CancellationError()
+            }
+            group.cancelAll()
+        }
         return try Node(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor)
     }
 

@@ -21,8 +21,6 @@ struct HealthWatch: Service {
     let telemetry: Telemetry
     let coordinator: CoordinatorNode
     let sink: LogSink
-    /// What a node may be behind and be as good as the others.
-    private static let fewEntries: UInt64 = 10_000
     /// Of the queue to a collector.
     let spansDropped: Counter?
 
@@ -33,7 +31,6 @@ struct HealthWatch: Service {
             var losses = Losses()
             repeat {
                 lookAtDisk()
-                lookAtRaft()
                 lookAtLog(&losses)
                 lookAtQueues(&losses)
                 lookAtClock(gauges)
@@ -46,21 +43,6 @@ struct HealthWatch: Service {
             telemetry.health.set("storage", .down, reason: failure.description)
         } else {
             telemetry.health.set("storage", .up)
-        }
-    }
-
-    private func lookAtRaft() {
-        let status = coordinator.raft.status
-        let behind = status.commitIndex.number - min(status.commitIndex.number, coordinator.loop.current.state.applied.number)
-        if status.leader == nil {
-            let why = status.voters.isEmpty ? "not a member of the cluster yet: its leader has to let this node in" : "no leader is known"
-            telemetry.health.set("raft", .down, reason: why)
-        } else if !(status.voters + status.outgoing + status.learners).contains(status.node) {
-            telemetry.health.set("raft", .down, reason: "this node was removed from the cluster: stop it, or add it again with 'distric raft add'")
-        } else if behind > Self.fewEntries {
-            telemetry.health.set("raft", .down, reason: "\(behind) committed entries are not applied here yet")
-        } else {
-            telemetry.health.set("raft", .up)
         }
     }
 
@@ -105,5 +87,38 @@ private struct ClockGauges {
     init(_ metrics: MetricsRegistry) {
         offset = metrics.gauge("distric_clock_offset_seconds", "Distance of the wall clock from the time that is kept to.")
         isSynchronised = metrics.gauge("distric_clock_synchronized", "1 while somebody keeps this machine's clock.")
+    }
+}
+
+/// Whether this node has a leader, and is as far as the others: looked at often, for whoever waits until it is ready.
+struct RaftWatch: Service {
+    /// What a node may be behind and be as good as the others.
+    private static let fewEntries: UInt64 = 10_000
+
+    let telemetry: Telemetry
+    let coordinator: CoordinatorNode
+
+    @concurrent
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            repeat { look() } while (try? await Task.sleep(for: .milliseconds(100))) != nil
+        }
+    }
+
+    func look() {
+        let status = coordinator.raft.status
+        let behind = status.commitIndex.number - min(status.commitIndex.number, coordinator.loop.current.state.applied.number)
+        if !status.voters.isEmpty, !(status.voters + status.outgoing + status.learners).contains(status.node) {
+            telemetry.health.set(
+                "raft", .down, reason: "this node was removed from the cluster: stop it, or add it again with 'distric raft add'")
+        } else if status.voters.isEmpty {
+            telemetry.health.set("raft", .down, reason: "not a member of the cluster yet: its leader has to let this node in")
+        } else if status.leader == nil {
+            telemetry.health.set("raft", .down, reason: "no leader is known")
+        } else if behind > Self.fewEntries {
+            telemetry.health.set("raft", .down, reason: "\(behind) committed entries are not applied here yet")
+        } else {
+            telemetry.health.set("raft", .up)
+        }
     }
 }

@@ -16,7 +16,7 @@ extension RaftCore {
 
     mutating func electionTick(_ now: Instant, _ output: inout RaftOutput) {
         if now >= electionDeadline {
-            let reason: RaftTransition.Reason = role == .candidate ? .voteSplit : leader == nil && leaderContact == nil ? .start : .timeout
+            let reason: RaftTransition.Reason = role == .candidate ? .voteSplit : isFresh ? .start : .timeout
             return campaign(reason, now, &output)
         }
         guard role == .preCandidate, let again = askAgain, now >= again else { return }
@@ -40,6 +40,7 @@ extension RaftCore {
         guard settings.preVote, reason != .transfer else { return elect(reason, now, &output) }
         role = .preCandidate
         campaignReason = reason
+        isFresh = false
         if mutated(.stepDownErasesVote) { hardState.vote = nil }
         loseLeader(&output)
         grants = [id]

@@ -55,6 +55,7 @@ extension RaftCore {
     mutating func hear(_ sender: NodeID, _ now: Instant, _ output: inout RaftOutput) {
         if role != .follower || leader != sender { follow(term, leader: sender, .timeout, now, &output) }
         leaderContact = now
+        isFresh = false
         if settings.leaseReads { promised = now }
         resetElectionTimer(now)
     }

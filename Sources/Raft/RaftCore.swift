@@ -94,6 +94,8 @@ package struct RaftCore: Sendable {
     /// Under leases: when a leader of any term was last promised that this server would not vote.
     var promised: Instant?
     var grants: [NodeID] = []
+    /// It has neither heard a leader nor asked for votes since it started.
+    var isFresh = true
     /// Why votes are asked for, until they are given.
     var campaignReason = RaftTransition.Reason.timeout
     var askAgain: Instant?
@@ -213,7 +215,8 @@ package struct RaftCore: Sendable {
         if now >= checkDue {
             checkDue = now.advanced(by: settings.heartbeat)
             guard hasContact(now) else { return stepDown(.lostQuorum, now, &output) }
-            if isDiskStalled(now) { return handOver(.diskStalled, now, &output) }
+            // Who is alone would only be elected again.
+            if isDiskStalled(now), !isAlone { return handOver(.diskStalled, now, &output) }
         }
         guard now >= heartbeatDue else { return }
         letGo(now)

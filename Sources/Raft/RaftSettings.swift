@@ -21,7 +21,7 @@ package struct RaftSettings: Equatable, Sendable {
     package var inFlightBytes = 8 << 20
     /// Payload that is proposed and not committed; beyond it proposals are refused as busy.
     package var uncommittedBytes = 64 << 20
-    /// Payload of entries that are kept in memory for followers.
+    /// Payload of entries that are kept in memory for followers, and behind a snapshot on the disk.
     package var keptBytes = 32 << 20
     /// Reads that wait to be confirmed.
     package var pendingReads = 16_384

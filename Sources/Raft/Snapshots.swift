@@ -18,6 +18,8 @@ extension RaftCore {
     private mutating func compact(_ now: Instant) {
         guard let snapshot else { return }
         var end = LogIndex(snapshot.index.number - min(snapshot.index.number, settings.tailEntries))
+        // Neither more entries nor more bytes than that: what is not in memory any more is too much.
+        end = max(end, min(snapshot.index, LogIndex(log.firstKept.number - 1)))
         for peer in progress {
             if case .snapshot(let transfer) = peer.state, isNear(peer, now), !mutated(.compactsUnderTransfer) {
                 end = min(end, transfer.mark.index)

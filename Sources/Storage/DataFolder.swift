@@ -19,8 +19,11 @@ package final class DataFolder: Sendable {
         /// Rises when the cluster is begun again from what was left of it (`distric cluster recover`): who is of an older one is not of it
         /// any more.
         package var epoch: UInt64
+        /// It began with others, or came later: with whom says a file of its own, without which it must not begin.
+        package var isFounded: Bool
 
-        package init(node: NodeID, cluster: UUIDv7, featureLevel: UInt16, epoch: UInt64 = 1) {
+        package init(node: NodeID, cluster: UUIDv7, featureLevel: UInt16, epoch: UInt64 = 1, isFounded: Bool = false) {
+            self.isFounded = isFounded
             self.node = node
             self.cluster = cluster
             self.featureLevel = featureLevel
@@ -42,15 +45,19 @@ package final class DataFolder: Sendable {
 
     /// Locks the folder, and reads whose it is; an empty one becomes `node`'s. Fails before anything else is touched when another process
     /// holds it, it belongs to another node, or a newer program wrote it.
-    /// - Parameter node: nil takes the id that the folder has, or `fallback` for an empty one.
+    /// - Parameters:
+    ///   - node: nil takes the id that the folder has, or `fallback` for an empty one.
+    ///   - founded: the cluster that an empty one is to belong to; nil begins one of its own.
     package static func open(
-        _ path: String, node: NodeID?, fallback: NodeID, featureLevel: UInt16, disk: any Disk, newCluster: () -> UUIDv7
+        _ path: String, node: NodeID?, fallback: NodeID, featureLevel: UInt16, disk: any Disk,
+        founded: (cluster: UUIDv7, epoch: UInt64)? = nil,
+        newCluster: () -> UUIDv7
     ) throws(StorageError) -> DataFolder {
         try disk.makeDurableFolder(path)
         let lock = try takeLock(path + "/LOCK")
         do throws(StorageError) {
             let identity = try identity(
-                path, node: node, fallback: fallback, featureLevel: featureLevel, disk: disk, newCluster: newCluster)
+                path, node: node, fallback: fallback, featureLevel: featureLevel, disk: disk, founded: founded, newCluster: newCluster)
             return DataFolder(path: path, identity: identity, lockDescriptor: lock)
         } catch {
             close(lock)
@@ -77,14 +84,17 @@ package final class DataFolder: Sendable {
     }
 
     private static func identity(
-        _ path: String, node: NodeID?, fallback: NodeID, featureLevel: UInt16, disk: any Disk, newCluster: () -> UUIDv7
+        _ path: String, node: NodeID?, fallback: NodeID, featureLevel: UInt16, disk: any Disk, founded: (cluster: UUIDv7, epoch: UInt64)?,
+        newCluster: () -> UUIDv7
     ) throws(StorageError) -> Identity {
         let file = path + "/identity"
         guard let bytes = try disk.contents(of: file) else {
             guard !disk.exists(path + "/raft") else {
                 throw .damaged(path: file, offset: 0, reason: "it is missing, though the folder holds a log")
             }
-            let identity = Identity(node: node ?? fallback, cluster: newCluster(), featureLevel: featureLevel)
+            let identity = Identity(
+                node: node ?? fallback, cluster: founded?.cluster ?? newCluster(), featureLevel: featureLevel, epoch: founded?.epoch ?? 1,
+                isFounded: founded != nil)
             try disk.replace(file, with: Array(text(of: identity).utf8))
             return identity
         }
@@ -95,7 +105,7 @@ package final class DataFolder: Sendable {
 
     static func text(of identity: Identity) -> String {
         let text = "distric-format \(format)\nfeature-level \(identity.featureLevel)\nnode \(identity.node)\ncluster \(identity.cluster)\n"
-        return identity.epoch == 1 ? text : text + "epoch \(identity.epoch)\n"
+        return text + (identity.epoch == 1 ? "" : "epoch \(identity.epoch)\n") + (identity.isFounded ? "founded yes\n" : "")
     }
 
     static func parse(_ bytes: [UInt8], file: String, featureLevel: UInt16) throws(StorageError) -> Identity {
@@ -116,6 +126,6 @@ package final class DataFolder: Sendable {
         guard level <= featureLevel else {
             throw .newerFormat(path: file, found: "feature level \(level)", supported: Int(featureLevel))
         }
-        return Identity(node: node, cluster: cluster, featureLevel: level, epoch: epoch)
+        return Identity(node: node, cluster: cluster, featureLevel: level, epoch: epoch, isFounded: lines["founded"] == "yes")
     }
 }

@@ -76,7 +76,7 @@ package final class LogThread: Sendable {
         work.force(.write(operations, ticket: ticket, first: first))
     }
 
-    /// Does something on the thread, after all that was queued before.
+    /// Does something on the thread, in order with what others want done first, and before what waits together with it is written.
     @discardableResult
     package func perform(_ job: @escaping Job) -> Bool { work.force(.write([], ticket: 0, first: job)) }
 

@@ -12,6 +12,10 @@ package import Wire
 /// coordinator has the report in its log.
 package final class TaskRunner: WorkerLink {
     private struct State {
+        /// Taken, and maybe not begun yet.
+        var admitted: Set<Journal.Key> = []
+        /// Called back before they began.
+        var calledBack: Set<Journal.Key> = []
         var running: [Journal.Key: AsyncStream<Void>.Continuation] = [:]
         /// Reports that no coordinator has committed yet.
         var unreported: [Journal.Key: TaskReport] = [:]
@@ -95,21 +99,32 @@ package final class TaskRunner: WorkerLink {
     }
 
     private func admit(_ assignment: TaskAssignment) -> Bool {
+        let key = Journal.Key(run: assignment.run, task: assignment.task, fence: assignment.fence)
         let hasRoom = state.withLock { state in
             guard state.usedSlots < settings.capacity.slots else { return false }
             state.usedSlots += 1
+            state.admitted.insert(key)
             return true
         }
         if hasRoom {
             if case .enqueued = feed.yield(assignment) { return true }
-            state.withLock { $0.usedSlots -= 1 }
+            state.withLock { state in
+                state.usedSlots -= 1
+                state.admitted.remove(key)
+            }
         }
         report([result(assignment, .neverStarted, since: telemetry.clock.wall)])
         return false
     }
 
     package func cancel(_ held: HeldAssignment) {
-        state.withLock { $0.running[Journal.Key(held)] }?.yield(())
+        let key = Journal.Key(held)
+        let running = state.withLock { state -> AsyncStream<Void>.Continuation? in
+            if let running = state.running[key] { return running }
+            if state.admitted.contains(key) { state.calledBack.insert(key) }
+            return nil
+        }
+        running?.yield(())
     }
 
     package func committed(_ reports: [TaskReport]) {
@@ -136,7 +151,7 @@ package final class TaskRunner: WorkerLink {
                 "worker.journal_damaged", subject: folder + "/journal", severity: .warning,
                 "a part of the worker's journal cannot be read; attempts that it should tell of are taken as lost, none as never started")
         }
-        let running = state.withLock { Set($0.running.keys).union($0.unreported.keys) }
+        let running = state.withLock { Set($0.running.keys).union($0.unreported.keys).union($0.admitted) }
         let now = telemetry.clock.wall
         let reports: [TaskReport] = held.compactMap { item in
             let key = Journal.Key(item)
@@ -171,7 +186,11 @@ package final class TaskRunner: WorkerLink {
     private func attempt(_ assignment: TaskAssignment) async {
         let key = Journal.Key(run: assignment.run, task: assignment.task, fence: assignment.fence)
         let (signal, canceller) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        state.withLock { $0.running[key] = canceller }
+        let isCalledBack = state.withLock { state in
+            state.running[key] = canceller
+            return state.calledBack.remove(key) != nil
+        }
+        if isCalledBack { canceller.yield(()) }
         let began = telemetry.clock.now
         let wall = telemetry.clock.wall
         let span = telemetry.spans.begin("task \(assignment.task)", service: "worker", in: assignment.trace)
@@ -186,13 +205,19 @@ package final class TaskRunner: WorkerLink {
         let report = result(assignment, outcome, since: wall)
         if Task.isCancelled, case .cancelled = outcome {
             // The node stops in the middle: nobody asked for the end, so the next start says what became of it.
-            state.withLock { $0.usedSlots -= 1 }
+            state.withLock { state in
+                state.usedSlots -= 1
+                state.admitted.remove(key)
+            }
             return
         }
         journaled.withLock { _ = $0.insert(key) }
         journal.finished(report)
         state.withLock { state in
+            // In one go: whoever asks meanwhile finds it as one or the other.
+            state.unreported[key] = report
             state.running[key] = nil
+            state.admitted.remove(key)
             state.usedSlots -= 1
         }
         self.report([report])

@@ -104,6 +104,28 @@ struct PeerDirectoryTests {
         #expect(directory.facts(second)?.founders == [])
     }
 
+    @Test func `a hello of an old connection, which was said before more was known, takes nothing away`() throws {
+        let directory = try directory()
+        let second = try node("c-2")
+        directory.merge([try news("c-2", at: "127.0.0.1:2", epoch: 5, ["http=http://h", "cluster=\(cluster(1))"])])
+        directory.heard(try hello("c-2", at: "127.0.0.1:2", epoch: 5))
+        #expect(directory.facts(second)?.http == "http://h")
+        #expect(directory.facts(second)?.cluster == cluster(1))
+        directory.heard(try hello("c-2", at: "127.0.0.1:2", epoch: 5) { $0.http = "http://i" })
+        #expect(directory.facts(second)?.http == "http://i")
+        directory.heard(try hello("c-2", at: "127.0.0.1:2", epoch: 6))
+        #expect(directory.facts(second)?.http == nil, "it has started again, and has no door yet")
+    }
+
+    @Test func `of whom nobody has ever heard, it is not said when that was`() throws {
+        let directory = try directory()
+        for _ in 0..<2 { directory.merge([try news("c-2", at: "127.0.0.1:2")]) }
+        #expect(directory.facts(try node("c-2"))?.heard == nil)
+        let told = try #require(directory.news.last)
+        #expect(told.node == (try node("c-2")))
+        #expect(!told.facts.contains { $0.hasPrefix("silent-ms") })
+    }
+
     @Test func `when a node was last heard only goes forward`() throws {
         let directory = try directory()
         let second = try node("c-2")
@@ -148,7 +170,7 @@ struct PeerDirectoryTests {
         second.heard = later.now.advanced(by: .seconds(-3))
         #expect(other.facts(try node("c-2")) == second)
         var first = try #require(directory.facts(try node("c-1")))
-        (first.isConnected, first.heard) = (false, later.now)
+        (first.isConnected, first.heard, first.told) = (false, later.now, later.now)
         #expect(other.facts(try node("c-1")) == first)
         #expect(first.founders == [try node("c-1"), try node("c-2")])
         #expect(other.facts(try node("c-3")) == directory.facts(try node("c-3")))
@@ -196,6 +218,46 @@ struct PeerDirectoryTests {
         directory.merge(try many(0..<2, epoch: 2))
         #expect(directory.facts(try node("n-1"))?.epoch == 2)
         #expect(directory.all.count == 4096 + 1)
+    }
+
+    // MARK: Who belongs to it
+
+    @Test func `in a cluster who waits for one of its own is nobody, until it joins or belongs to it`() throws {
+        let own = OwnHello(try hello("c-1", at: "127.0.0.1:1"))
+        let directory = try PeerDirectory(
+            own: own, node: try node("c-1"), disk: FileDisk(), path: temporary.path + "/peers", clock: clock)
+        directory.heard(try hello("c-2", at: "127.0.0.1:2") { $0.cluster = cluster(1) })
+        directory.heard(try hello("c-3", at: "127.0.0.1:3") { ($0.folder, $0.expects) = (folder(3), 3) })
+        directory.merge([try news("c-4", at: "127.0.0.1:4", ["joining=yes", "silent-ms=0"])])
+        #expect(directory.all.map(\.node.text) == ["c-1", "c-2", "c-3", "c-4"])
+        own.change { $0.cluster = cluster(1) }
+        #expect(directory.all.map(\.node.text) == ["c-1", "c-2", "c-4"])
+        directory.keep(members: [try node("c-1"), try node("c-3")])
+        #expect(directory.all.map(\.node.text) == ["c-1", "c-2", "c-3", "c-4"])
+    }
+
+    @Test func `who came once and went without belonging to it is forgotten, and who belongs to it is not`() throws {
+        let directory = try directory()
+        for id in ["c-2", "c-3"] { directory.heard(try hello(id, at: "127.0.0.1:2")) }
+        let members = [try node("c-1"), try node("c-2")]
+        clock.advance(by: .seconds(5))
+        directory.keep(members: members)
+        #expect(directory.all.map(\.node.text) == ["c-1", "c-2", "c-3"])
+        clock.advance(by: .seconds(60))
+        directory.keep(members: members)
+        #expect(directory.all.map(\.node.text) == ["c-1", "c-2"])
+        directory.heard(try hello("c-3", at: "127.0.0.1:2"))
+        #expect(directory.all.map(\.node.text) == ["c-1", "c-2", "c-3"])
+    }
+
+    @Test func `with whom the cluster began is told until it is not true any more`() throws {
+        let founders = [try node("c-1"), try node("c-2")]
+        let directory = try directory(founders: founders)
+        #expect(directory.facts(try node("c-1"))?.founders == founders)
+        #expect(directory.news.first?.facts.contains("founders=c-1,c-2") == true)
+        directory.setFounders([])
+        #expect(directory.facts(try node("c-1"))?.founders == [])
+        #expect(directory.news.first?.facts.contains { $0.hasPrefix("founders=") } == false)
     }
 
     // MARK: Joining, and changes

@@ -79,17 +79,19 @@ struct ClusterFaultTests {
         return next
     }
 
-    @Test(arguments: [true, false]) func `a leader that only sends, or only hears, is replaced`(_ isMute: Bool) async throws {
+    @Test func `a leader that only hears, and then one that only sends, is replaced`() async throws {
         let cluster = try await RunningCluster.started()
-        let old = try await cluster.leader()
         let stream = MessageStream(to: cluster.members, type: "kept")
-        #expect(try await stream.goesOn())
-        for (from, to) in cluster.others(old).map({ isMute ? (old, $0) : ($0, old) }) {
-            let links: Value = ["links": [["to": .string(to.id), "cut": true]]]
-            #expect(from.ask("POST", "/api/v1/chaos/links", links)?.status == 200)
+        for isMute in [true, false] {
+            let old = try await cluster.leader()
+            #expect(try await stream.goesOn())
+            for (from, to) in cluster.others(old).map({ isMute ? (old, $0) : ($0, old) }) {
+                let links: Value = ["links": [["to": .string(to.id), "cut": true]]]
+                #expect(from.ask("POST", "/api/v1/chaos/links", links)?.status == 200)
+            }
+            _ = try await successor(cluster, old, stream)
+            try cluster.heal()
         }
-        _ = try await successor(cluster, old, stream)
-        try cluster.heal()
         try await check(cluster, stream)
     }
 

@@ -60,6 +60,7 @@ struct ClusterMembersTests {
         #expect(status.out.contains("voters      c-1, c-2, c-3\n") && status.out.contains("learners    -\n"), "\(status.out)")
         // It knows, and serves nobody who wants a node that is up to date.
         #expect(try await holds { fourth.members == ["c-1", "c-2", "c-3"] && !fourth.isReady }, "\(fourth.status)")
+        #expect(try await holds { fourth.health.hasPrefix("raft: this node was removed from the cluster") }, "\(fourth.health)")
         let term = next.status["term"]
         for restarted in [false, true] {
             if restarted {

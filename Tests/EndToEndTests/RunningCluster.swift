@@ -97,7 +97,7 @@ final class ClusterMember {
     var members: [String] { voters + (status["learners"]?.list?.compactMap(\.string) ?? []) }
     var events: [Value] { read("/api/v1/events?limit=1000").items }
     func hasEvent(_ kind: String, _ words: String = "") -> Bool {
-        events.contains { $0["kind"]?.string == kind && ($0["text"]?.string?.contains(words) ?? false) }
+        events.contains { $0["kind"]?.string == kind && (words.isEmpty || $0["text"]?.string?.contains(words) == true) }
     }
 
     /// Index up to which the log is applied.

@@ -74,7 +74,12 @@ struct Dial: Sendable {
         do throws(WireError) { theirs = try Hello.decode(frame.payload) } catch {
             throw CallError(.protocolViolation, "\(address) sent a hello that cannot be read: \(error)")
         }
-        let found = try Handshake(own: hello.current).accept(theirs)
+        let found: Peer
+        do throws(CallError) { found = try Handshake(own: hello.current).accept(theirs) } catch {
+            var named = error
+            named.message = "\(address): \(error.message)"
+            throw named
+        }
         try PeerIdentity.check(identity, theirs, isDemanded: isEncrypted)
         return found
     }
@@ -86,7 +91,9 @@ struct Dial: Sendable {
         guard let reply = try? ErrorReply.decode(frame.payload) else {
             throw CallError(.protocolViolation, "\(address) sent an error that cannot be read", isUncertain: true)
         }
-        return CallError(reply)
+        var error = CallError(reply)
+        if error.code == .wrongCluster { error.message = "\(address): \(error.message)" }
+        return error
     }
 
     func error(_ error: WireError) -> CallError {

@@ -24,7 +24,8 @@ package struct Handshake: Equatable, Sendable {
 
     package init(own: Hello) { self.own = own }
 
-    private static func isPlain(_ text: String, within bytes: Int) -> Bool {
+    /// Whether a text may be shown to people and written to logs.
+    package static func isPlain(_ text: String, within bytes: Int) -> Bool {
         guard text.utf8.count <= bytes else { return false }
         return text.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {
