@@ -195,11 +195,12 @@ package final class Gathering: Sendable {
     }
 
     private func turn(_ driver: RaftDriver) async {
+        let before = driver.status
+        directory.setJoining((before.voters + before.learners).isEmpty)
+        if before.configurationIndex > .zero || before.snapshotIndex > .zero { directory.setFounders([]) }
         await exchange(with: addresses)
         let status = driver.status
         let members = status.voters + status.outgoing + status.learners
-        directory.setJoining(members.isEmpty)
-        if status.configurationIndex > .zero || status.snapshotIndex > .zero { directory.setFounders([]) }
         if members.contains(directory.node) { directory.keep(members: members) }
         if status.isLeader { await admit(driver, status, members) }
         do throws(StorageError) { try directory.save() } catch {
@@ -211,7 +212,7 @@ package final class Gathering: Sendable {
     private func admit(_ driver: RaftDriver, _ status: RaftStatus, _ members: [NodeID]) async {
         let now = telemetry.clock.now
         let newcomer = directory.all.first { facts in
-            facts.isJoining && !members.contains(facts.node) && facts.roles.contains("coordinator")
+            directory.wantsToJoin(facts) && !members.contains(facts.node) && facts.roles.contains("coordinator")
                 && facts.heard.map { now.duration(since: $0) < Self.freshFor } ?? false
         }
         guard let newcomer else { return }

@@ -43,6 +43,8 @@ package final class PeerDirectory: Sendable {
         var folders: [NodeID: UUIDv7] = [:]
         /// Who belongs to the cluster, as it was said last.
         var members: [NodeID] = []
+        /// As which process each was seen in a configuration: what it said before of wanting to belong is over.
+        var belonged: [NodeID: UInt64] = [:]
         var isDirty = false
         var isConnected: @Sendable (NodeID) -> Bool = { _ in false }
         var watchers: [@Sendable () -> Void] = []
@@ -212,6 +214,20 @@ package final class PeerDirectory: Sendable {
             }
         }
     }
+
+    /// Who is in the configuration, from the moment that it is in the log.
+    func note(members: [NodeID]) {
+        state.withLock { state in
+            for member in members {
+                guard let epoch = state.facts[member]?.epoch else { continue }
+                state.belonged[member] = epoch
+                state.facts[member]?.isJoining = false
+            }
+        }
+    }
+
+    /// Whether a node still wants to belong, and not merely did before it was let in.
+    func wantsToJoin(_ facts: Facts) -> Bool { facts.isJoining && state.withLock { $0.belonged[facts.node] != facts.epoch } }
 
     /// With whom the cluster began is told as long as nobody has come or gone since: whoever comes back with nothing begins nothing any more.
     package func setFounders(_ founders: [NodeID]) { foundersOfOwn.withLock { $0 = founders } }

@@ -10,7 +10,7 @@ extension RaftDriver {
 
     /// Appends payloads of the state machine where the log ends, if it ends where whoever proposes thinks, in the term that it leads in.
     package func propose(_ payloads: [[UInt8]], at index: LogIndex, term: Term) -> Proposed {
-        running.withLock { $0?.propose(payloads, at: index, term: term, self) ?? .stopped }
+        locked { $0?.propose(payloads, at: index, term: term, self) ?? .stopped }
     }
 
     // MARK: Asking
@@ -48,7 +48,7 @@ extension RaftDriver {
     }
 
     private func ask(_ ask: RunningRaft.Ask, _ event: (UInt64) -> RaftCore.Event) {
-        let isRunning = running.withLock { running in
+        let isRunning = locked { running in
             running?.ask(ask, self, event)
             return running != nil
         }

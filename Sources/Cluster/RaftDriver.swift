@@ -218,7 +218,17 @@ package final class RaftDriver: Sendable {
 
     // MARK: Events
 
-    func handle(_ event: RaftCore.Event) { running.withLock { $0?.take(event, self) } }
+    func handle(_ event: RaftCore.Event) { locked { $0?.take(event, self) } }
+
+    /// What is to be sent is sent by the loop, which is woken once the lock is free.
+    func locked<T>(_ body: (inout RunningRaft?) -> T) -> T {
+        let (result, wakes) = running.withLock { running in
+            let result = body(&running)
+            return (result, running?.takeWake() ?? false)
+        }
+        if wakes { network?.loop.execute { self.flush() } }
+        return result
+    }
 
     /// A frame of Raft's from a server that is who it says it is.
     package func receive(_ frame: Frame, from peer: NodeID?) throws(CallError) {
@@ -234,10 +244,7 @@ package final class RaftDriver: Sendable {
     }
 
     func tick(due: Instant) {
-        running.withLock { running in
-            guard running != nil else { return }
-            running?.tick(due: due, self)
-        }
+        locked { $0?.tick(due: due, self) }
     }
 
     /// On the loop: all that is to be sent, in one go.
@@ -254,6 +261,7 @@ package final class RaftDriver: Sendable {
             guard let core = running?.core else { return [] }
             return core.configuration.members + core.progress.map(\.id) + (core.leader.map { [$0] } ?? [])
         }
+        network?.directory.note(members: members)
         peers.follow(members)
     }
 

@@ -50,7 +50,6 @@ final class RaftEvents: Sendable {
     func begin(_ core: borrowing RaftCore, leads: Bool) {
         guard !leads else {
             leaderChanges.increment()
-            emit("raft.leader", "leads term \(core.term)")
             return note(.init(term: core.term, reason: "start", at: telemetry.clock.wall, leader: node, took: .zero))
         }
         state.withLock { $0.leaderlessSince = telemetry.clock.now }

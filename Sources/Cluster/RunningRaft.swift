@@ -57,6 +57,7 @@ struct RunningRaft: Sendable {
     /// Snapshots that are on their way to others.
     private var sending: [SnapshotMark] = []
     private var isFlushing = false
+    private var wakes = false
     /// When the earliest timer that is set goes off.
     private var timer: Instant?
     private var asks: [UInt64: Ask] = [:]
@@ -183,11 +184,16 @@ struct RunningRaft: Sendable {
     }
 
     private mutating func queue(_ driver: RaftDriver) {
-        guard let network = driver.network else { return }
+        guard driver.network != nil else { return }
         outgoing += output.messages
         guard !isFlushing else { return }
-        isFlushing = true
-        network.loop.execute { driver.flush() }
+        (isFlushing, wakes) = (true, true)
+    }
+
+    /// Whether the loop is to be woken: done once the lock is free again, for whoever is woken wants it.
+    mutating func takeWake() -> Bool {
+        defer { wakes = false }
+        return wakes
     }
 
     private mutating func answer() {

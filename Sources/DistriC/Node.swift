@@ -214,6 +214,9 @@ public final class Node: Sendable {
             "recovered \(recovery.entries) log entries after snapshot \(recovery.snapshotIndex) in \(recovery.took.milliseconds) ms, \(recovery.openRuns) runs open"
         logger.info("\(text)", metadata: ["node": "\(id)", "cluster": "\(folder.identity.cluster)"])
         telemetry.events.emit("node.started", subject: id, text)
+        // A node that is alone has led since before it was said that it has started.
+        let raft = coordinator.raft.status
+        if raft.isLeader, raft.voters.count == 1 { telemetry.events.emit("raft.leader", subject: id, "\(id) leads term \(raft.term)") }
         if let cut = recovery.cutAt {
             telemetry.events.emit(
                 "raft.log_cut", subject: id, severity: .warning, "a tail that was never acknowledged was cut off the log at \(cut)")

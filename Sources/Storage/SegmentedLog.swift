@@ -41,6 +41,8 @@ package final class SegmentedLog {
     var segments: [Segment] = []
     var active: (any DiskFile)?
     private var spare: (any DiskFile)?
+    /// The next one, as far as it is filled.
+    private var filling: (file: any DiskFile, offset: Int)?
     /// The highest generation in the folder; nil when nothing is there.
     var generation: UInt32?
     /// The highest index that the mark beside the files says is on disk.
@@ -126,25 +128,49 @@ package final class SegmentedLog {
         }
     }
 
-    /// Prepares the file that will be needed next, so that an append need not wait for it. Cheap to call often.
+    /// Prepares a piece of the file that will be needed next, so that an append need not wait for it, nor for long for this. Cheap to call often.
     package func prepareAhead() throws(StorageError) {
         guard spare == nil, let current = segments.last, current.end > current.size / 2 else { return }
-        spare = try filledFile(size: segmentBytes)
+        do throws(StorageError) { try fill(size: segmentBytes, upTo: max(Self.leastPiece, segmentBytes / 16)) } catch {
+            guard case .full = error else { throw error }
+            // What is durable is so: that there is no room for more is for the append to find that needs it.
+            dropSpare()
+        }
     }
 
+    private static let leastPiece = 64 << 10
     private var sparePath: String { folder + "/next.tmp" }
 
-    private func filledFile(size: Int) throws(StorageError) -> any DiskFile {
-        try disk.remove(sparePath)
-        let file = try disk.open(sparePath, create: true)
-        let zeros = [UInt8](repeating: 0, count: min(size, 1 << 20))
-        var offset = 0
-        while offset < size {
-            let slice = offset + zeros.count <= size ? zeros : Array(zeros.prefix(size - offset))
+    private func dropSpare() {
+        filling?.file.close()
+        spare?.close()
+        (filling, spare) = (nil, nil)
+        try? disk.remove(sparePath)
+    }
+
+    /// Goes on filling the next file with zeros by so many bytes; it is the spare one once all of it is durable.
+    private func fill(size: Int, upTo bytes: Int) throws(StorageError) {
+        if filling == nil {
+            try disk.remove(sparePath)
+            filling = (try disk.open(sparePath, create: true), 0)
+        }
+        guard let (file, start) = filling else { return }
+        let end = min(size, start + bytes)
+        let zeros = [UInt8](repeating: 0, count: min(end - start, 1 << 20))
+        var offset = start
+        while offset < end {
+            let slice = offset + zeros.count <= end ? zeros : Array(zeros.prefix(end - offset))
             try file.write(slice, at: offset)
             offset += slice.count
         }
         try file.sync()
+        filling = end < size ? (file, end) : nil
+        if filling == nil { spare = file }
+    }
+
+    private func filledFile(size: Int) throws(StorageError) -> any DiskFile {
+        while spare == nil { try fill(size: size, upTo: size) }
+        guard let file = spare else { throw .closed }
         return file
     }
 
@@ -152,8 +178,7 @@ package final class SegmentedLog {
         try sync()
         closeActive()
         if size > segmentBytes - Self.headBytes {
-            spare?.close()
-            spare = nil
+            dropSpare()
             spare = try filledFile(size: size + Self.headBytes)
         }
         try addSegment()
@@ -202,7 +227,8 @@ package final class SegmentedLog {
 
     package func close() {
         closeActive()
+        filling?.file.close()
         spare?.close()
-        spare = nil
+        (filling, spare) = (nil, nil)
     }
 }
