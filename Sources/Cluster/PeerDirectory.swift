@@ -173,7 +173,9 @@ package final class PeerDirectory: Sendable {
                 // Another folder under an id that belongs to somebody is nobody.
                 if let known = state.folders[item.node], let folder = item.folder, known != folder { continue }
                 if let old {
-                    guard item.epoch >= old.epoch else { continue }
+                    // One that was started earlier, and speaks when the later one does no more, is the one that there is.
+                    let isGone = old.heard.map { now.duration(since: $0) >= Self.forgottenAfter } ?? true
+                    guard item.epoch >= old.epoch || direct && isGone else { continue }
                     if !direct, item.epoch == old.epoch, let known = old.told, item.told.map({ $0 <= known }) ?? true {
                         state.facts[item.node]?.heard = [item.heard, old.heard].compactMap(\.self).max()
                         continue

@@ -139,6 +139,8 @@ package final class CoordinatorLoop: ReportSink {
     /// Takes a snapshot soon, whether the log has grown or not.
     package func requestSnapshot() { mail.force(.snapshot) }
 
+    package var isHoldingTimers: Bool { holdsTimers.load(ordering: .relaxed) }
+
     /// Lets timers fire that were held back since a backup was restored.
     ///
     /// - Returns: whether they were.

@@ -71,7 +71,14 @@ package final class CoordinatorNode: Sendable {
         let mailbox = LoopBox()
         let started = try raft.start(
             initial: Configuration(voters: founders ?? [node]),
-            restore: { manifest, bytes throws(StorageError) in try replica.restore(bytes, at: manifest.position.index) },
+            restore: { manifest, bytes throws(StorageError) in
+                guard manifest.featureLevel <= CommandCodec.featureLevel else {
+                    throw .newerFormat(
+                        path: folder.path + "/raft/snapshots", found: "feature level \(manifest.featureLevel)",
+                        supported: Int(CommandCodec.featureLevel))
+                }
+                try replica.restore(bytes, at: manifest.position.index)
+            },
             replay: { entry throws(StorageError) in _ = try replica.apply(entry) },
             accept: { recovery throws(StorageError) in
                 // The history is written from what is committed: it can never be ahead of the log.

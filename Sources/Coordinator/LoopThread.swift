@@ -53,6 +53,9 @@ final class LoopThread: @unchecked Sendable {
     private var isSnapshotting = false
     private var wantsSnapshot = false
     private static let rest = Duration.seconds(10)
+    /// For workers to come and say what became of their attempts.
+    private static let patience = Duration.seconds(10)
+    private var lostFrom: Instant?
     /// The last snapshot that was begun.
     private var tried: (index: LogIndex, hasFailed: Bool, at: Instant)?
     private var failed: StorageError?
@@ -186,6 +189,7 @@ final class LoopThread: @unchecked Sendable {
         let (firstToken, work) = (nextToken, held + work)
         held = []
         var inputs = inputs(work)
+        inputs += lost()
         if beginsLevel { inputs.insert(.raiseFeatureLevel(to: nil, announced: plan.announced(), token: nil), at: 0) }
         beginsLevel = false
         guard let output = planner?.handle(inputs, wall: wall, firesTimers: timersFire) else { return }
@@ -234,6 +238,26 @@ final class LoopThread: @unchecked Sendable {
     private var notLeading: String {
         let leader = loop.raft.status.leader.map { "'\($0)' leads" } ?? "no leader is known"
         return "this node does not lead the cluster (\(leader)); send it there"
+    }
+
+    /// What an earlier leader gave to workers that are not here: nobody reports it to this node. After a while it counts as lost, and each task's own policy
+    /// says what becomes of it.
+    private func lost() -> [Planner.Input] {
+        let now = loop.telemetry.clock.now
+        guard let from = lostFrom, now >= from, let planner else { return [] }
+        lostFrom = nil
+        let reports = planner.leasedElsewhere(than: Set(workers.keys)).map { held in
+            let wall = loop.telemetry.clock.wall
+            return TaskReport(
+                run: held.run, task: held.task, attempt: held.attempt, fence: held.fence, outcome: .lost, startedAt: wall, endedAt: wall)
+        }
+        if !reports.isEmpty {
+            loop.telemetry.events.emit(
+                "worker.lost", subject: loop.telemetry.node.text, severity: .warning,
+                "\(reports.count) attempts were with workers that do not report here: they count as lost, and are tried again or held as their tasks say"
+            )
+        }
+        return reports.map { .report($0) }
     }
 
     // MARK: Following
@@ -295,6 +319,7 @@ final class LoopThread: @unchecked Sendable {
             takenOver = term
             clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
             timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
+            lostFrom = loop.telemetry.clock.now.advanced(by: Self.patience)
         }
         held.insert(contentsOf: workers.keys.sorted().compactMap { workers[$0] }.map { .join($0) }, at: 0)
         loop.leads.store(true, ordering: .releasing)

@@ -68,6 +68,17 @@ package struct Planner {
         }
     }
 
+    /// Assignments that are with workers other than these.
+    package func leasedElsewhere(than workers: Set<NodeID>) -> [HeldAssignment] {
+        var others: [NodeID] = []
+        for open in state.runs.values {
+            for task in open.run.tasks where task.state == .leased {
+                if let worker = task.worker, !workers.contains(worker), !others.contains(worker) { others.append(worker) }
+            }
+        }
+        return others.sorted().flatMap { leased(to: $0) }
+    }
+
     package mutating func nextTimer() -> ClusterTime? { timers.next() }
 
     /// Takes a batch in and plans it.

@@ -277,6 +277,12 @@ extension Node {
         if let unknown = roles.first(where: { !["coordinator", "worker"].contains($0) }) {
             throw DistriCError(.badConfiguration, "node.role: '\(unknown)' is neither coordinator nor worker")
         }
+        guard roles.contains("coordinator") || settings.whole("cluster.bootstrap_expect") == 0 else {
+            throw DistriCError(
+                .badConfiguration,
+                "cluster.bootstrap_expect = \(settings.whole("cluster.bootstrap_expect")) is for coordinators, and node.role is \(roles.joined(separator: ",")): add the role, or leave --bootstrap-expect out"
+            )
+        }
         guard roles.contains("coordinator") else {
             throw DistriCError(
                 .badConfiguration, "node.role: a node without the role coordinator needs a cluster to join, which this version cannot")

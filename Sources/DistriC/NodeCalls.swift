@@ -37,6 +37,18 @@ final class NodeCalls: Sendable {
             var seeds: [PeerAddress] = []
             for text in settings.list("cluster.join") { seeds.append(try Self.read("cluster.join", text)) }
             self.seeds = seeds
+            if settings.whole("cluster.bootstrap_expect") == 1, !seeds.isEmpty {
+                throw DistriCError(
+                    .badConfiguration,
+                    "cluster.bootstrap_expect = 1 begins a cluster of this node alone, and cluster.join joins another: leave one of them out"
+                )
+            }
+            if seeds.isEmpty, settings.isSet("cluster.join") {
+                throw DistriCError(
+                    .badConfiguration,
+                    "cluster.join is empty: name host:port of the nodes to ask (--join host:port,...), or leave it out to begin a cluster of this node alone"
+                )
+            }
             guard settings.whole("cluster.bootstrap_expect") < 2 || !seeds.isEmpty else {
                 throw DistriCError(
                     .badConfiguration,

@@ -94,6 +94,7 @@ private struct ClockGauges {
 struct RaftWatch: Service {
     /// What a node may be behind and be as good as the others.
     private static let fewEntries: UInt64 = 10_000
+    private static let silence = Duration.seconds(2)
 
     let telemetry: Telemetry
     let coordinator: CoordinatorNode
@@ -117,8 +118,25 @@ struct RaftWatch: Service {
             telemetry.health.set("raft", .down, reason: "no leader is known")
         } else if behind > Self.fewEntries {
             telemetry.health.set("raft", .down, reason: "\(behind) committed entries are not applied here yet")
+        } else if let reason = missing(status) {
+            telemetry.health.set("raft", .degraded, reason: reason)
         } else {
             telemetry.health.set("raft", .up)
         }
+        if coordinator.loop.isHoldingTimers {
+            telemetry.health.set(
+                "timers", .degraded, reason: "timers are held since a backup was restored: 'distric cluster resume' lets them go")
+        } else {
+            telemetry.health.set("timers", .up)
+        }
+    }
+
+    /// Voters that do not answer, where only the leader knows.
+    private func missing(_ status: RaftStatus) -> String? {
+        guard status.isLeader else { return nil }
+        let silent = status.peers.filter { $0.isVoter && $0.silentFor.map { $0 > Self.silence } ?? true }.map(\.node.text)
+        guard !silent.isEmpty else { return nil }
+        let (have, quorum) = (status.voters.count - silent.count, status.quorum)
+        return "\(have) of \(quorum.of) voters answer, \(quorum.need) are needed; silent: \(silent.joined(separator: ", "))"
     }
 }

@@ -278,6 +278,13 @@ package struct Settings: Sendable {
 
     private func value(_ key: String) -> Value { entries[key]?.value ?? .null }
 
+    /// Whether somebody has said anything of it.
+    package func isSet(_ key: String) -> Bool {
+        guard let entry = entries[key] else { return false }
+        if case .standard = entry.origin { return false }
+        return true
+    }
+
     package func text(_ key: String) -> String { value(key).string ?? "" }
     package func list(_ key: String) -> [String] { value(key).list?.compactMap(\.string) ?? [] }
     package func flag(_ key: String) -> Bool { value(key).bool ?? false }

@@ -45,7 +45,7 @@ struct ClusterRecoveryTests {
         let before = try folder.started()
         let outcome = try recover("c-1")
         let after = try folder.started()
-        #expect(after.epoch == 2)
+        #expect(after.epoch > 1)
         #expect(after.entries.dropLast() == before.entries[...])
         #expect(after.entries.last?.kind == .configuration && after.entries.last?.term == outcome.record.term)
         #expect(after.configuration == Configuration(voters: [folder.node]))
@@ -63,7 +63,7 @@ struct ClusterRecoveryTests {
         let first = try recover("c-1")
         let second = try recover("c-1")
         let after = try folder.started()
-        #expect(after.epoch == 3 && second.record.epochBefore == 2 && second.record.term > first.record.term)
+        #expect(after.epoch > first.record.epoch && second.record.epochBefore == first.record.epoch && second.record.term > first.record.term)
         #expect(after.entries.count == 12 && after.isAlone)
     }
 
@@ -159,7 +159,7 @@ struct ClusterRecoveryTests {
         let outcome = try recover("c-1", acceptsLoss: true)
         #expect(outcome.record.loss == .entries(40 - kept))
         let after = try folder.started()
-        #expect(after.entries.count == Int(kept) + 1 && after.isAlone && after.epoch == 2)
+        #expect(after.entries.count == Int(kept) + 1 && after.isAlone && after.epoch > 1)
         // Nothing is thrown away: what could not be read is beside the log.
         #expect(try FileDisk().list(folder.path + "/raft/log").contains { $0.hasSuffix(".damaged") })
     }

@@ -48,15 +48,15 @@ struct RecoveryBreakTests {
         let points = try atEveryChange(terms: terms, history: 15) { folder, isDone in
             let half = try folder.started()
             // Old servers would listen to it and it would need none of them.
-            #expect(half.epoch == 2 || !half.isAlone)
+            #expect(half.epoch > 1 || !half.isAlone)
             #expect(half.entries.count == (half.isAlone ? 21 : 20))
             #expect(!isDone || half.isAlone)
             let begun = try RecoveryRecord.read(folder.path, disk: FileDisk())
             #expect(try isDone || recover(folder, on: FileDisk()))
             let after = try folder.started()
-            #expect(after.epoch == 2 && after.isAlone && after.entries.count == 21)
+            #expect(after.epoch > 1 && after.isAlone && after.entries.count == 21)
             let record = try #require(try RecoveryRecord.read(folder.path, disk: FileDisk()))
-            #expect(record.isFinished && record.epochBefore == 1 && record.epoch == 2 && record.lastIndex == LogIndex(20))
+            #expect(record.isFinished && record.epochBefore == 1 && record.epoch > 1 && record.lastIndex == LogIndex(20))
             #expect(record.configurationBefore == "voters=c-1,c-2,c-3 outgoing= learners= target=")
             #expect(begun == nil || begun?.term == record.term)
             #expect(after.hardState.term == record.term)
@@ -69,11 +69,11 @@ struct RecoveryBreakTests {
         let points = try atEveryChange(terms: terms, history: 40, damaged: true) { folder, isDone in
             let identity = try DataFolder.readIdentity(at: folder.path, featureLevel: .max, disk: FileDisk())
             let before = try look(folder)
-            #expect(identity?.epoch == 2 || !before.isAlone)
+            #expect((identity?.epoch ?? 1) > 1 || !before.isAlone)
             #expect(isDone || before.loss != .none || before.isAlone)
             #expect(try isDone || recover(folder, on: FileDisk()))
             let after = try folder.started()
-            #expect(after.epoch == 2 && after.isAlone)
+            #expect(after.epoch > 1 && after.isAlone)
             let kept = after.entries.count - 1
             #expect(kept > 10 && kept < 40 && after.entries.filter { $0.kind == .configuration }.count == 2)
             let record = try #require(try RecoveryRecord.read(folder.path, disk: FileDisk()))

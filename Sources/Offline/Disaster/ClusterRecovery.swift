@@ -147,7 +147,7 @@ package struct ClusterRecovery: Sendable {
         }
         return RecoveryRecord(
             node: survivor.node, cluster: survivor.identity.cluster, epochBefore: survivor.identity.epoch,
-            epoch: survivor.identity.epoch + 1, at: now, lastIndex: survivor.lastIndex, lastTerm: survivor.lastTerm,
+            epoch: Self.epoch(after: survivor, now), at: now, lastIndex: survivor.lastIndex, lastTerm: survivor.lastTerm,
             term: Term(highest.number + Self.termGap), configurationBefore: survivor.configuration.description, loss: loss(from: survivor))
     }
 
@@ -175,5 +175,13 @@ package struct ClusterRecovery: Sendable {
         try storage.log.mark()
         // Nobody is left who could make good what was lost, or was ever told of the vote.
         try storage.trust()
+    }
+
+    /// Another one for each survivor and time: two that were recovered apart are not one cluster, and must not take each other for it.
+    private static func epoch(after survivor: Survivor, _ now: ClusterTime) -> UInt64 {
+        let salt = "\(survivor.node) \(now.milliseconds)".utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01B3
+        }
+        return survivor.identity.epoch + 1 + salt % 1_000_000
     }
 }
