@@ -57,6 +57,15 @@ struct LeaderForwarding: RouterMiddleware {
             || request.method == .post && path.hasSuffix(":validate")
     }
 
+    /// One that has just started says within a moment where it is.
+    private func address(of leader: NodeID) async -> String? {
+        for _ in 0..<20 {
+            if let url = info.consensus.member(leader)?.http { return url }
+            guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { break }
+        }
+        return info.consensus.member(leader)?.http
+    }
+
     private func forward(_ request: Request, _ context: Context, _ leader: NodeID?, _ quorum: Quorum) async throws -> Response {
         let forwarder = info.forwarder
         guard request.headers[.districForwarded] == nil else {
@@ -67,7 +76,7 @@ struct LeaderForwarding: RouterMiddleware {
             forwarder.count(.noLeader)
             throw Problem.noLeader(quorum)
         }
-        guard let url = info.consensus.member(leader)?.http else {
+        guard let url = await address(of: leader) else {
             forwarder.count(.unreachable)
             throw Problem.leaderUnreachable(
                 leader, "leads, and has not said yet where its HTTP address is", isUncertain: false, isRead: request.isRead)

@@ -26,6 +26,7 @@ package final class Gathering: Sendable {
 
     private static let pauseWaiting: Duration = .milliseconds(150)
     private static let pauseRunning: Duration = .seconds(1)
+    private static let hurriedTurns = 20
     private static let timeout: Duration = .milliseconds(800)
     /// Nodes that are asked in one turn besides the coordinators.
     private static let freshFor: Duration = .seconds(5)
@@ -188,9 +189,12 @@ package final class Gathering: Sendable {
 
     /// Keeps the directory true, brings newcomers into the configuration where this node leads, and remembers on disk who is where. Until it is cancelled.
     package func run(_ driver: RaftDriver) async {
+        var turns = 0
         while !Task.isCancelled {
             await turn(driver)
-            try? await Task.sleep(for: Self.pauseRunning)
+            turns += 1
+            // Where a node has just started there is much to tell.
+            try? await Task.sleep(for: turns < Self.hurriedTurns ? Self.pauseWaiting : Self.pauseRunning)
         }
     }
 

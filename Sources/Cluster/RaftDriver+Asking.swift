@@ -124,6 +124,9 @@ extension RaftDriver {
     // MARK: What is known
 
     /// Who leads, as far as is known here: less to ask for than `status`.
+    package var isAlone: Bool {
+        running.withLock { $0.map { $0.core.configuration.voters == [node] && !$0.core.configuration.isJoint } ?? true }
+    }
     package var leader: NodeID? {
         running.withLock { running in running.flatMap { $0.core.role == .leader ? node : $0.core.leader } }
     }

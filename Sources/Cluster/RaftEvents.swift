@@ -131,7 +131,8 @@ final class RaftEvents: Sendable {
 
     private func found(_ leader: NodeID, _ term: Term) {
         let took = state.withLock { state -> (Duration, RaftTransition.Reason)? in
-            defer { (state.leaderlessSince, state.hasAsked) = (nil, false) }
+            // Who did not notice that there was none before only hears of the newer term.
+            defer { (state.leaderlessSince, state.hasAsked, state.reason) = (nil, false, .higherTerm) }
             if let last = state.elections.last, last.term == term, last.leader == leader { return nil }
             return (state.leaderlessSince.map { telemetry.clock.now.duration(since: $0) } ?? .zero, state.reason)
         }

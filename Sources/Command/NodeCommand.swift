@@ -95,7 +95,8 @@ struct NodeCommand: AsyncParsableCommand {
                     try await Seeding.load(url: url, apply: apply, submit: submit)
                 }
             }
-            try await group.waitForAll()
+            // The first that fails ends the others.
+            while try await group.next() != nil {}
         }
     }
 }

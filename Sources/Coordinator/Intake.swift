@@ -1,6 +1,8 @@
 import CEL
+import Cluster
 package import Observability
 package import Primitives
+import Raft
 import Rules
 import Synchronization
 import Text
@@ -20,6 +22,7 @@ package final class Intake: Sendable {
     /// Messages that no rule matched, the newest kept for explanations.
     package static let unmatchedKept = 1024
     private static let rematchLimit = 100
+    private static let takeOverTries = 200
 
     private let loop: CoordinatorLoop
     private let telemetry: Telemetry
@@ -71,6 +74,11 @@ package final class Intake: Sendable {
             metrics.refused.increment(by: messages.count)
             return [Verdict](repeating: .busy(why), count: messages.count)
         }
+        guard await leads() else {
+            metrics.refused.increment(by: messages.count)
+            let leader = loop.raft.leader.map { "'\($0)' leads" } ?? "no leader is known"
+            return [Verdict](repeating: .busy("this node does not lead the cluster (\(leader)); send it there"), count: messages.count)
+        }
         let roots = messages.count == 1 ? [] : messages.map { begin($0) }
         let traces = messages.count == 1 ? [trace] : roots.map { $0?.context }
         var verdicts = [Verdict](repeating: .busy("the catalog keeps changing"), count: messages.count)
@@ -78,10 +86,36 @@ package final class Intake: Sendable {
         for attempt in 0..<Self.rematchLimit where !open.isEmpty {
             if attempt > 0 { try? await Task.sleep(for: .milliseconds(5)) }
             open = await round(messages, open, traces, &verdicts)
+            open += await unconfirmed(&verdicts)
         }
         for root in roots { telemetry.spans.end(root) }
         count(verdicts)
         return verdicts
+    }
+
+    /// Whether this node plans; one that was elected just now is waited for until it does.
+    private func leads() async -> Bool {
+        for _ in 0..<Self.takeOverTries {
+            if loop.isLeading { return true }
+            guard loop.raft.leader == loop.raft.node, (try? await Task.sleep(for: .milliseconds(5))) != nil else { return false }
+        }
+        return loop.isLeading
+    }
+
+    /// That no rule holds is said only by who certainly still leads, and by the catalog that is certainly in force (thesis section 6.4): what another leader has put
+    /// into force is not overlooked. Those that have to be matched again.
+    private func unconfirmed(_ verdicts: inout [Verdict]) async -> [Int] {
+        let places = verdicts.indices.filter { if case .unmatched = verdicts[$0] { true } else { false } }
+        guard !places.isEmpty, !loop.raft.isAlone else { return [] }
+        do throws(RaftRefusal) {
+            let index = try await loop.raft.readIndex()
+            guard await loop.waitApplied(index, timeout: .seconds(2)) else { throw .notReady }
+        } catch {
+            for place in places { verdicts[place] = .busy("no majority has confirmed that this node leads; send it again") }
+            return []
+        }
+        let version = loop.catalog.version
+        return places.filter { verdicts[$0] != .unmatched(catalogVersion: version) }
     }
 
     /// Whether a rule in force holds for a message; nothing is counted.

@@ -63,7 +63,8 @@ struct ClusterRecoveryTests {
         let first = try recover("c-1")
         let second = try recover("c-1")
         let after = try folder.started()
-        #expect(after.epoch > first.record.epoch && second.record.epochBefore == first.record.epoch && second.record.term > first.record.term)
+        #expect(
+            after.epoch > first.record.epoch && second.record.epochBefore == first.record.epoch && second.record.term > first.record.term)
         #expect(after.entries.count == 12 && after.isAlone)
     }
 

@@ -84,8 +84,8 @@ package struct Raft: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Take a member out, for good; asks for its name unless --yes is given.",
             discussion: """
-                A leader that is removed hands over first. What would leave too few voters that answer is refused. The data folder of a node
-                that was removed is of no more use in this cluster: it may come back under another id, with an empty folder.
+                A leader that is removed hands over first. What would leave too few voters that answer is refused. The node goes on, out of
+                service: it may be added again, or join with an empty data folder.
 
                   distric raft remove c-3
                   distric raft remove c-3 --yes
@@ -109,7 +109,7 @@ package struct Raft: AsyncParsableCommand {
             guard let ask = Session.current.ask else {
                 throw CommandFailure(.usage, "'\(id)' would leave the Raft group for good; 'distric raft remove \(id) --yes' does it")
             }
-            let typed = ask("\(id) leaves the Raft group for good, and its data folder is of no more use here.\ntype \(id) to go on: ")
+            let typed = ask("\(id) leaves the Raft group; its node goes on, out of service.\ntype \(id) to go on: ")
             guard typed == id else { throw CommandFailure(.failed, "nothing was done; the name is '\(id)'") }
         }
     }

@@ -13,12 +13,23 @@ package enum Seeding {
         if !paths.isEmpty {
             var files = DefinitionFiles()
             files.files = paths
-            try await DefinitionActions.apply(files, common, path: "rules")
+            try await untilThereIsALeader { try await DefinitionActions.apply(files, common, path: "rules") }
         }
         guard let file else { return }
         let lines = try MessageLines.read(file)
         var submission = Submission(client: try common.client, namespace: nil, total: lines.count, file: file)
         try await submission.run(lines, rate: 0)
         Session.current.out(submission.sentence + "\n")
+    }
+
+    /// A cluster that begins has none for a moment.
+    private static func untilThereIsALeader(_ body: () async throws -> Void) async throws {
+        let end = ContinuousClock.now + .seconds(60)
+        while true {
+            do { return try await body() } catch let failure as CommandFailure {
+                guard failure.code == .temporary, ContinuousClock.now < end else { throw failure }
+            }
+            try await Task.sleep(for: .milliseconds(200))
+        }
     }
 }

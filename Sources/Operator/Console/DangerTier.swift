@@ -18,7 +18,7 @@ enum DangerTier: Sendable {
         "runs cancel": (.moderate, "Attempts that run are ended, and no further task of the run begins."),
         "runs retry": (.moderate, "A new run begins with the same message; this one stays as it is."),
         "tasks resolve": (.moderate, "The run goes on as if the attempt had ended so. It cannot be taken back."),
-        "raft remove": (.severe, "It leaves the Raft group for good, and its data folder is of no more use here."),
+        "raft remove": (.severe, "It leaves the Raft group; its node goes on, out of service."),
         "raft add": (.moderate, "It gets the whole log, and counts for the quorum once it votes."),
         "raft promote": (.moderate, "It votes from then on, and counts for the quorum."),
         "raft transfer": (.moderate, "Another voter leads from then on. Writes wait while it changes."),

@@ -68,7 +68,7 @@ enum RaftView {
                 return "\(id) gets no entries any more. It did not vote: the quorum stays as it is."
             }
             let lead = row["role"]?.string == "leader" ? " It leads now: another one is elected." : ""
-            return "\(id) leaves for good, and its data folder is of no more use here.\(lead) \(then(row))"
+            return "\(id) leaves; its node goes on, out of service.\(lead) \(then(row))"
         })
 
     static let promote = ActionSpec(
