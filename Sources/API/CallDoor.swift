@@ -93,6 +93,9 @@ package struct CallDoor: Sendable {
         case .unmatched(let version):
             result.status = 200
             result.catalogVersion = version
+        case .uncertain(let why):
+            result.status = 503
+            (result.code, result.detail) = ("uncertain", why)
         case .busy(let why):
             result.status = 503
             (result.code, result.detail) = ("busy", why)

@@ -74,6 +74,7 @@ struct DefinitionRoutes: Sendable {
                 return .json(["catalogVersion": Value(version), "definitions": .list(records.map { summary($0) })])
             case .conflict: try await Task.sleep(for: .milliseconds(10))
             case .busy(let why), .notFound(let why): throw Problem.busy(why)
+            case .uncertain(let why): throw Problem.uncertain(why)
             case .accepted, .rematch, .done, .started: throw Problem.busy("unexpected answer")
             }
         }

@@ -50,6 +50,7 @@ struct MessageRoutes: Sendable {
             return .json(value, status: .accepted, headers: [.location: "/api/v1/messages/\(escaped(message.id))?namespace=\(namespace)"])
         case .unmatched: return .json(value)
         case .busy(let why): throw Problem.busy(why)
+        case .uncertain(let why): throw Problem.uncertain(why)
         }
     }
 
@@ -124,7 +125,7 @@ struct MessageRoutes: Sendable {
             switch verdict {
             case .accepted: 202
             case .unmatched: 200
-            case .busy: 503
+            case .busy, .uncertain: 503
             }
         return .map(Fields([.init("status", Value(status))] + fields.members))
     }

@@ -96,6 +96,8 @@ enum Presentation {
                 "duplicate": false,
             ])
         case .busy(let why): .object(["messageId": .string(message.id), "code": "busy", "detail": .string(why)])
+        case .uncertain(let why):
+            .object(["messageId": .string(message.id), "code": "uncertain", "detail": .string(why), "uncertain": true])
         }
     }
 }

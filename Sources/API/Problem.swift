@@ -69,6 +69,13 @@ struct Problem: Error, HTTPResponseError {
             status: .contentTooLarge, type: "payload_too_large", title: "Too large", detail: detail, limits: ["bytes": Value(limit)])
     }
 
+    /// It may have been done.
+    static func uncertain(_ detail: String) -> Problem {
+        Problem(
+            status: .serviceUnavailable, type: "uncertain", title: "Whether it was done is not known", detail: detail, retryAfterSeconds: 1,
+            isUncertain: true)
+    }
+
     static func busy(_ detail: String) -> Problem {
         Problem(status: .serviceUnavailable, type: "busy", title: "The node cannot take this now", detail: detail, retryAfterSeconds: 1)
     }

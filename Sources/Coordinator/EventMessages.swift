@@ -92,10 +92,10 @@ package struct EventIntake: Sendable {
 
     private func submit(_ message: Message) async -> Bool {
         for attempt in 0..<Self.attempts {
-            if case .busy = await intake.submit(own: message) {
+            switch await intake.submit(own: message) {
+            case .accepted, .unmatched: return true
+            case .busy, .uncertain:
                 guard (try? await Task.sleep(for: .milliseconds(50 << attempt))) != nil else { return false }
-            } else {
-                return true
             }
         }
         telemetry.warn("intake", "an event became no message, the node was too busy", ["id": message.id, "type": message.type])

@@ -17,6 +17,8 @@ package final class Intake: Sendable {
         case unmatched(catalogVersion: UInt64)
         /// Nothing was kept; try again.
         case busy(String)
+        /// Whether it was kept is not known: sent again under the same id it is kept once.
+        case uncertain(String)
     }
 
     /// Messages that no rule matched, the newest kept for explanations.
@@ -86,7 +88,8 @@ package final class Intake: Sendable {
         for attempt in 0..<Self.rematchLimit where !open.isEmpty {
             if attempt > 0 { try? await Task.sleep(for: .milliseconds(5)) }
             open = await round(messages, open, traces, &verdicts)
-            open += await unconfirmed(&verdicts)
+            let again = await unconfirmed(&verdicts)
+            open = open + again
         }
         for root in roots { telemetry.spans.end(root) }
         count(verdicts)
@@ -164,6 +167,7 @@ package final class Intake: Sendable {
                 verdicts[places[number]] = .accepted(
                     catalogVersion: catalog.version, matched: submissions[number].matched, runs: runs, isDuplicate: isDuplicate)
             case .rematch: again.append(places[number])
+            case .uncertain(let why): verdicts[places[number]] = .uncertain(why)
             case .busy(let why), .conflict(let why), .notFound(let why): verdicts[places[number]] = .busy(why)
             case .activated, .done, .started: verdicts[places[number]] = .busy("unexpected answer")
             }
@@ -245,7 +249,7 @@ package final class Intake: Sendable {
                 isDuplicate ? metrics.duplicates.increment() : metrics.accepted.increment()
                 if !isDuplicate { metrics.runsStarted.increment(by: runs.count) }
             case .unmatched: metrics.unmatched.increment()
-            case .busy: metrics.refused.increment()
+            case .busy, .uncertain: metrics.refused.increment()
             }
         }
     }

@@ -454,7 +454,7 @@ final class LoopThread: @unchecked Sendable {
     }
 
     private func refuse(_ text: String) {
-        for (batch, slot) in batches.values { batch.answer(slot, .busy(text)) }
+        for (batch, slot) in batches.values { batch.answer(slot, .uncertain(text)) }
         batches.removeAll()
     }
 

@@ -65,6 +65,8 @@ extension Planner {
         /// The catalog changed since the message was matched: match again.
         case rematch(UInt64)
         case busy(String)
+        /// It was proposed, and whether it is kept is not known.
+        case uncertain(String)
         case activated(UInt64)
         case done
         case started(RunID)

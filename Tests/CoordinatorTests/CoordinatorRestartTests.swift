@@ -56,7 +56,7 @@ struct CoordinatorRestartTests {
             }
             #expect(isLogged)
             await stage.stop(lonely)
-            guard case .busy(let why)? = await asked.value.first else {
+            guard case .uncertain(let why)? = await asked.value.first else {
                 Issue.record("accepted, and nobody else has it")
                 return
             }
