@@ -110,7 +110,7 @@ let package = Package(
         room(
             "Coordinator",
             [
-                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Raft", "Observability", "Storage", "Transport", "Cluster",
+                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
                 .product(name: "HashTreeCollections", package: collections),
                 .product(name: "HeapModule", package: collections),
                 .product(name: "DequeModule", package: collections),

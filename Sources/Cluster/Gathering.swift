@@ -28,7 +28,7 @@ package final class Gathering: Sendable {
     private static let pauseRunning: Duration = .seconds(1)
     private static let hurriedTurns = 20
     private static let timeout: Duration = .milliseconds(800)
-    /// Nodes that are asked in one turn besides the coordinators.
+    /// Whoever was heard so lately is there.
     private static let freshFor: Duration = .seconds(5)
 
     package let directory: PeerDirectory
@@ -116,7 +116,7 @@ package final class Gathering: Sendable {
     ///
     /// - Parameters:
     ///   - expects: coordinators with which a cluster is begun; 0 joins one that is there.
-    ///   - found: writes down a cluster that this node begins, before anybody hears of it.
+    ///   - waiting: told of what it waits for.
     package func form(expects: Int, newCluster: () -> UUIDv7, waiting: (String) -> Void) async throws -> Founding {
         while true {
             try Task.checkCancellation()

@@ -201,6 +201,7 @@ package final class PeerDirectory: Sendable {
         let now = clock.now
         state.withLock { state in
             state.members = members
+            state.belonged = state.belonged.filter { state.facts[$0.key] != nil }
             // Who came once and went again without belonging to it.
             state.facts = state.facts.filter { node, facts in
                 members.contains(node) || facts.heard.map { now.duration(since: $0) < Self.forgottenAfter } ?? false

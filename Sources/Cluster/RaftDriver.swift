@@ -111,13 +111,13 @@ package final class RaftDriver: Sendable {
     /// Reads snapshot and log. `restore` gets the snapshot's bytes; `replay` gets the entries after it of which it is known that they are committed: those of a server
     /// that is alone. `accept` may refuse what came out, before anything is written. A server that is alone leads when it returns.
     ///
-    /// - Parameter initial: who the cluster began with; nobody when this server is to join one.
+    /// - Parameter founders: the voters that the cluster began with; nobody when this server is to join one.
     package func start(
-        initial: Configuration, restore: (SnapshotStore.Manifest, [UInt8]) throws(StorageError) -> Void,
+        founders: [NodeID], restore: (SnapshotStore.Manifest, [UInt8]) throws(StorageError) -> Void,
         replay: (LogEntry) throws(StorageError) -> Void, accept: (SegmentedLog.Recovery) throws(StorageError) -> Void, observer: Observer
     ) throws(StorageError) -> Started {
         try disk.makeDurableFolder(folder)
-        var base = initial
+        var base = Configuration(voters: founders)
         if let (manifest, bytes) = try snapshots.newest() {
             lastSnapshotBytes.store(manifest.bytes, ordering: .relaxed)
             let own = try RaftStorage.mark(manifest, folder: folder).configuration

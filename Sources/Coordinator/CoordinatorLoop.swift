@@ -113,6 +113,12 @@ package final class CoordinatorLoop: ReportSink {
     /// Whether this node leads and plans: what is asked of it then is done here.
     package var isLeading: Bool { leads.load(ordering: .acquiring) }
 
+    /// What whoever asks a node that does not plan is told.
+    var notLeading: String {
+        let leader = raft.leader.map { "'\($0)' leads" } ?? "no leader is known"
+        return "this node does not lead the cluster (\(leader)); send it there"
+    }
+
     func run(_ worker: LoopThread) { thread.withLock { $0 = NamedThread("planner") { worker.run() } } }
 
     /// Asks and waits for every answer; refused at once when the door is full.

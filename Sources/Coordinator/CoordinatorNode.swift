@@ -1,7 +1,6 @@
 package import Cluster
 package import Observability
 package import Primitives
-import Raft
 package import Storage
 import Synchronization
 import Transport
@@ -70,7 +69,7 @@ package final class CoordinatorNode: Sendable {
         let replica = ReplicaApplier(cluster: folder.identity.cluster, dedup: dedup, history: history)
         let mailbox = LoopBox()
         let started = try raft.start(
-            initial: Configuration(voters: founders ?? [node]),
+            founders: founders ?? [node],
             restore: { manifest, bytes throws(StorageError) in
                 guard manifest.featureLevel <= CommandCodec.featureLevel else {
                     throw .newerFormat(

@@ -2,7 +2,6 @@ import CEL
 import Cluster
 package import Observability
 package import Primitives
-import Raft
 import Rules
 import Synchronization
 import Text
@@ -78,8 +77,7 @@ package final class Intake: Sendable {
         }
         guard await leads() else {
             metrics.refused.increment(by: messages.count)
-            let leader = loop.raft.leader.map { "'\($0)' leads" } ?? "no leader is known"
-            return [Verdict](repeating: .busy("this node does not lead the cluster (\(leader)); send it there"), count: messages.count)
+            return [Verdict](repeating: .busy(loop.notLeading), count: messages.count)
         }
         let roots = messages.count == 1 ? [] : messages.map { begin($0) }
         let traces = messages.count == 1 ? [trace] : roots.map { $0?.context }
@@ -110,10 +108,7 @@ package final class Intake: Sendable {
     private func unconfirmed(_ verdicts: inout [Verdict]) async -> [Int] {
         let places = verdicts.indices.filter { if case .unmatched = verdicts[$0] { true } else { false } }
         guard !places.isEmpty, !loop.raft.isAlone else { return [] }
-        do throws(RaftRefusal) {
-            let index = try await loop.raft.readIndex()
-            guard await loop.waitApplied(index, timeout: .seconds(2)) else { throw .notReady }
-        } catch {
+        guard let index = try? await loop.raft.readIndex(), await loop.waitApplied(index, timeout: .seconds(2)) else {
             for place in places { verdicts[place] = .busy("no majority has confirmed that this node leads; send it again") }
             return []
         }

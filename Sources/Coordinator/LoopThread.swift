@@ -9,14 +9,14 @@ import Workflows
 /// What the planner's thread does. A node that follows applies what is committed; one that leads plans: its state is ahead of the log by what it has proposed, and
 /// whatever it causes waits for the log. Confined to its thread.
 final class LoopThread: @unchecked Sendable {
-    private enum Mode: Equatable {
+    enum Mode: Equatable {
         case following
         /// It leads as soon as everything up to this entry is applied.
         case takingOver(Term, through: LogIndex)
         case leading(Term)
     }
 
-    private struct Pending {
+    struct Pending {
         var index: LogIndex
         var proposal: Planner.Proposal
         var proposedAt: Instant
@@ -31,39 +31,39 @@ final class LoopThread: @unchecked Sendable {
         var announced: @Sendable () -> [NodeID: UInt16]
     }
 
-    private let loop: CoordinatorLoop
-    private let plan: Plan
-    private let applier: ReplicaApplier
-    private var generator: SeededGenerator
-    private var mode = Mode.following
-    private var planner: Planner?
-    private var clock: ClusterClock
-    private var workers: [NodeID: any WorkerLink] = [:]
+    let loop: CoordinatorLoop
+    let plan: Plan
+    let applier: ReplicaApplier
+    var generator: SeededGenerator
+    var mode = Mode.following
+    var planner: Planner?
+    var clock: ClusterClock
+    var workers: [NodeID: any WorkerLink] = [:]
     /// In which term each has last said what became of its attempts.
-    private var reconciled: [NodeID: Term] = [:]
+    var reconciled: [NodeID: Term] = [:]
     /// The term that was taken over last.
-    private var takenOver: Term?
-    private var committed: LogIndex
-    private var pending: [Pending] = []
-    private var waiting = Planner.Output()
-    private var batches: [Int: (batch: CoordinatorLoop.Batch, slot: Int)] = [:]
-    private var nextToken = 1
+    var takenOver: Term?
+    var committed: LogIndex
+    var pending: [Pending] = []
+    var waiting = Planner.Output()
+    var batches: [Int: (batch: CoordinatorLoop.Batch, slot: Int)] = [:]
+    var nextToken = 1
     /// What came while this node was about to lead; bounded like the mailbox.
-    private var held: [CoordinatorLoop.Mail] = []
-    private var isSnapshotting = false
-    private var wantsSnapshot = false
+    var held: [CoordinatorLoop.Mail] = []
+    var isSnapshotting = false
+    var wantsSnapshot = false
     private static let rest = Duration.seconds(10)
     /// For workers to come and say what became of their attempts.
-    private static let patience = Duration.seconds(10)
-    private var lostFrom: Instant?
+    static let patience = Duration.seconds(10)
+    var lostFrom: Instant?
     /// The last snapshot that was begun.
-    private var tried: (index: LogIndex, hasFailed: Bool, at: Instant)?
-    private var failed: StorageError?
+    var tried: (index: LogIndex, hasFailed: Bool, at: Instant)?
+    var failed: StorageError?
     /// A new leader takes every lease as renewed: time strikes only once a worker has said what became of its attempts, or has had the chance to.
-    private var timersFrom: Instant
-    private var timersFire = true
+    var timersFrom: Instant
+    var timersFire = true
     /// The first thing that a leader of a cluster that has nothing in its log does is to put its level there.
-    private var beginsLevel = false
+    var beginsLevel = false
 
     init(loop: CoordinatorLoop, applier: sending ReplicaApplier, plan: Plan) {
         self.loop = loop
@@ -77,10 +77,7 @@ final class LoopThread: @unchecked Sendable {
 
     func run() {
         while let mail = loop.mail.take(timeout: timeout()) { turn(mail) }
-        mode = .following
-        let left = held
-        held = []
-        hold(left)
+        giveUp()
         refuse("the node is stopping")
     }
 
@@ -227,7 +224,8 @@ final class LoopThread: @unchecked Sendable {
             case (_, .takingOver) where held.count < CoordinatorLoop.mailLimit: held.append(mail)
             case (.requests(let requests, let batch), _):
                 let text =
-                    mode == .following ? notLeading : "too many requests wait while this node takes over as leader; try again in a second"
+                    mode == .following
+                    ? loop.notLeading : "too many requests wait while this node takes over as leader; try again in a second"
                 for slot in requests.indices { batch.answer(slot, .busy(text)) }
             // Its worker keeps them until somebody has them in the log.
             default: break
@@ -235,9 +233,12 @@ final class LoopThread: @unchecked Sendable {
         }
     }
 
-    private var notLeading: String {
-        let leader = loop.raft.status.leader.map { "'\($0)' leads" } ?? "no leader is known"
-        return "this node does not lead the cluster (\(leader)); send it there"
+    /// What was held back is answered: this node does not plan any more.
+    func giveUp() {
+        mode = .following
+        let left = held
+        held = []
+        hold(left)
     }
 
     /// What an earlier leader gave to workers that are not here: nobody reports it to this node. After a while it counts as lost, and each task's own policy
@@ -260,186 +261,15 @@ final class LoopThread: @unchecked Sendable {
         return reports.map { .report($0) }
     }
 
-    // MARK: Following
-
-    /// Applies what is committed and was not planned here, and takes over when all of it is.
-    private func catchUp() {
-        settle()
-        if case .leading(let term) = mode {
-            // An entry of the log itself (who belongs to the cluster) stands where the plan had the next one.
-            guard pending.isEmpty, let planner, committed > planner.state.applied else { return }
-            self.planner = nil
-            mode = .takingOver(term, through: committed)
-        }
-        guard pending.isEmpty else { return }
-        applier.state = loop.current.state
-        do throws(StorageError) {
-            while applier.state.applied < committed {
-                let entries = try loop.raft.entries(after: applier.state.applied, through: committed)
-                // A snapshot has taken their place, and word of it is on its way.
-                guard !entries.isEmpty else { return }
-                for entry in entries { try applier.apply(entry) }
-                try loop.history.flush()
-                publish(applier.state)
-            }
-        } catch {
-            standStill()
-            return fail(error)
-        }
-        takeOver()
-    }
-
-    private func publish(_ state: CoordinatorState) {
-        let old = loop.catalog
-        var catalog: Catalog?
-        if old.version != state.catalogVersion {
-            let (compiled, unreadable) = Catalog.compile(state)
-            for key in unreadable {
-                loop.telemetry.events.emit(
-                    "catalog.unreadable", subject: key.name, severity: .error, "\(key.kind) '\(key.name)' cannot be read by this program")
-            }
-            catalog = compiled
-        }
-        loop.view.withLock { view in
-            view.state = state
-            if let catalog { view.catalog = catalog }
-        }
-        loop.didApply()
-    }
-
-    private func takeOver() {
-        guard case .takingOver(let term, let index) = mode, pending.isEmpty, applier.state.applied >= index else { return }
-        let view = loop.current
-        planner = Planner(
-            term: term, state: view.state, catalog: view.catalog, seed: generator.next(), wall: loop.telemetry.clock.wall,
-            environment: plan.environment, limits: plan.limits)
-        beginsLevel = true
-        mode = .leading(term)
-        if takenOver != term {
-            takenOver = term
-            clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
-            timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
-            lostFrom = loop.telemetry.clock.now.advanced(by: Self.patience)
-        }
-        held.insert(contentsOf: workers.keys.sorted().compactMap { workers[$0] }.map { .join($0) }, at: 0)
-        loop.leads.store(true, ordering: .releasing)
-    }
-
-    /// Leads no more: what was proposed and is not committed may be, or not, and whoever waits for it is told so.
-    private func leave() {
-        settle()
-        loop.leads.store(false, ordering: .releasing)
-        mode = .following
-        planner = nil
-        if !batches.isEmpty {
-            refuse("this node lost its leadership, and whether this was kept is not known: send it again under the same id")
-        }
-        pending = []
-        waiting = Planner.Output()
-        let left = held
-        held = []
-        hold(left)
-    }
-
-    /// The leader's snapshot has taken the place of the log.
-    private func restore() {
-        leave()
-        do throws(StorageError) {
-            guard let (manifest, bytes) = try loop.raft.snapshots.newest(), manifest.position.index > loop.current.state.applied else {
-                return
-            }
-            try applier.restore(bytes, at: manifest.position.index)
-            committed = max(committed, manifest.position.index)
-            publish(applier.state)
-            loop.telemetry.events.emit(
-                "history.gap", subject: loop.telemetry.node.text, severity: .warning,
-                "the state came by snapshot: what ended before entry \(manifest.position.index) and was not here is in the lists of other nodes only"
-            )
-        } catch {
-            standStill()
-            fail(error)
-        }
-    }
-
-    // MARK: What is committed
-
-    /// Lets go of everything whose entry is committed.
-    private func settle() {
-        let done = pending.prefix { $0.index <= committed }
-        guard !done.isEmpty || !waiting.isEmpty else { return }
-        // What is committed is answered as such, also when the history cannot take it: the log brings it again.
-        var problem: StorageError?
-        if let last = done.last { problem = publish(done, last) }
-        defer { if let problem { fail(problem) } }
-        pending.removeFirst(done.count)
-        for (_, token, answer) in Self.released(&waiting.answers, committed, \.index) { release(token, answer) }
-        var assignments: [NodeID: [TaskAssignment]] = [:]
-        for item in Self.released(&waiting.dispatches, committed, \.index) { assignments[item.worker, default: []].append(item.assignment) }
-        for (node, group) in assignments { workers[node]?.assign(group) }
-        for item in Self.released(&waiting.cancels, committed, \.index) { workers[item.worker]?.cancel(item.held) }
-        acknowledge(Self.released(&waiting.acknowledged, committed, \.index))
-        for (index, notice) in Self.released(&waiting.notices, committed, \.index) { loop.tell(notice, index) }
-    }
-
-    private static func released<T>(_ items: inout [T], _ committed: LogIndex, _ index: (T) -> LogIndex) -> [T] {
-        let count = items.firstIndex { index($0) > committed } ?? items.count
-        defer { items.removeFirst(count) }
-        return Array(items.prefix(count))
-    }
-
-    private func publish(_ done: ArraySlice<Pending>, _ last: Pending) -> StorageError? {
-        var problem: StorageError?
-        let now = loop.telemetry.clock.now
-        do throws(StorageError) {
-            for item in done {
-                loop.metrics.commitLatency.observe(now.duration(since: item.proposedAt))
-                try loop.history.append(item.proposal.history, index: item.index, time: item.proposal.state.time)
-            }
-            try loop.history.flush()
-        } catch {
-            problem = error
-        }
-        let catalog = done.last { $0.proposal.catalog != nil }?.proposal.catalog
-        loop.view.withLock { view in
-            view.state = last.proposal.state
-            if let catalog { view.catalog = catalog }
-        }
-        loop.didApply()
-        return problem
-    }
-
-    private func release(_ token: Int, _ answer: Planner.Answer) {
-        guard let (batch, slot) = batches.removeValue(forKey: token) else { return }
-        batch.answer(slot, answer)
-    }
-
-    private func acknowledge(_ items: [(index: LogIndex, report: TaskReport, isFresh: Bool)]) {
-        guard !items.isEmpty else { return }
-        for item in items where !item.isFresh { loop.metrics.staleReports.increment() }
-        let reports = items.map(\.report)
-        for worker in workers.values { worker.committed(reports) }
-    }
-
-    private func publishDepths() {
-        let depths = planner.map { ($0.ready.count, $0.placement.runningTasks, $0.ready.oldest) } ?? (0, 0, nil)
-        loop.depths.withLock { $0 = depths }
-        loop.metrics.queueDepth.set(depths.0)
-        loop.metrics.tasksRunning.set(depths.1)
-        loop.metrics.openRuns.set((planner?.state ?? applier.state).runs.count)
-    }
-
     // MARK: The end, and snapshots
 
-    private func fail(_ error: StorageError) {
+    func fail(_ error: StorageError) {
         guard failed == nil else { return }
         failed = error
         loop.leads.store(false, ordering: .releasing)
         loop.failure.withLock { $0 = error }
         refuse("\(trouble(error)); whether this was kept is not known: send it again under the same id")
-        mode = .following
-        let left = held
-        held = []
-        hold(left)
+        giveUp()
         loop.raft.handOver()
     }
 
@@ -448,12 +278,12 @@ final class LoopThread: @unchecked Sendable {
     }
 
     /// A replica that can apply no more answers what it has, with the reason.
-    private func standStill() {
+    func standStill() {
         applier.standstill?.announce(loop.telemetry)
         loop.standing.withLock { $0 = applier.standstill?.description }
     }
 
-    private func refuse(_ text: String) {
+    func refuse(_ text: String) {
         for (batch, slot) in batches.values { batch.answer(slot, .uncertain(text)) }
         batches.removeAll()
     }
@@ -476,11 +306,5 @@ final class LoopThread: @unchecked Sendable {
         tried = (state.applied, false, now)
         let loop = loop
         _ = NamedThread("snapshot") { loop.mail.force(.snapshotDone(loop.writeSnapshot(of: state))) }
-    }
-}
-
-extension Planner.Output {
-    fileprivate var isEmpty: Bool {
-        answers.isEmpty && dispatches.isEmpty && cancels.isEmpty && acknowledged.isEmpty && notices.isEmpty
     }
 }

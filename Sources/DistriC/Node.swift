@@ -190,7 +190,7 @@ public final class Node: Sendable {
         return door
     }
 
-    fileprivate func open(_ door: HealthDoor) async throws(HealthDoor.Failure) {
+    func open(_ door: HealthDoor) async throws(HealthDoor.Failure) {
         guard let (host, port) = healthAddress else { return }
         let bound = try await door.open(host: host, port: port)
         logger.info("health", metadata: ["url": "http://\(host.contains(":") ? "[\(host)]" : host):\(bound)/health/ready"])
@@ -223,7 +223,7 @@ public final class Node: Sendable {
         }
     }
 
-    fileprivate func serve(ready: @escaping @Sendable (String) -> Void) async throws {
+    func serve(ready: @escaping @Sendable (String) -> Void) async throws {
         try await calls.open()
         try await HTTPServer.run(info: info, host: host, port: port, logger: telemetry.logger("http")) {
             [telemetry, host, logger, calls] port in
@@ -246,7 +246,7 @@ public final class Node: Sendable {
         InstrumentationSystem.bootstrap(SpanTracer(store: telemetry.spans))
     }
 
-    fileprivate func closeStreams() { telemetry.events.close() }
+    func closeStreams() { telemetry.events.close() }
 }
 
 // MARK: Assembly
@@ -374,85 +374,6 @@ extension Node {
         let chosen = own
         return try storage { () throws(StorageError) in
             try TaskRunner(node: folder.identity.node, folder: folder.path + "/worker", disk: disk, settings: chosen, telemetry: telemetry)
-        }
-    }
-}
-
-// MARK: Services
-
-private struct HTTPService: Service {
-    let node: Node
-    let door: HealthDoor
-    let ready: @Sendable (String) -> Void
-
-    @concurrent
-    func run() async throws {
-        // Streams of events would keep the server from closing.
-        try await withGracefulShutdownHandler {
-            try await node.open(door)
-            try await node.serve(ready: ready)
-        } onGracefulShutdown: {
-            node.closeStreams()
-        }
-    }
-}
-
-/// Runs the worker; when the node is asked to stop, tasks that run get until the end of the grace.
-private struct WorkerService: Service {
-    let worker: TaskRunner
-    let grace: Duration
-
-    @concurrent
-    func run() async throws {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await worker.run() }
-            group.addTask { await untilShutdown() }
-            await group.next()
-            await worker.drain(for: grace)
-            worker.stop()
-            group.cancelAll()
-        }
-    }
-
-    private func untilShutdown() async { try? await gracefulShutdown() }
-}
-
-private struct SpanExportService: Service {
-    let export: SpanExport
-
-    @concurrent
-    func run() async throws { await cancelWhenGracefulShutdown { await export.run() } }
-}
-
-/// Events become messages for as long as the node serves.
-private struct EventService: Service {
-    let events: EventIntake
-
-    @concurrent
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await events.run()
-            // The stream ends with the node, maybe before this is told of it: a service that ends by itself would end the others.
-            try? await gracefulShutdown()
-        }
-    }
-}
-
-/// Once a second: what rates and charts are drawn from.
-private struct Sampling: Service {
-    let telemetry: Telemetry
-    let coordinator: CoordinatorNode
-    let diskGuard: DiskGuard
-
-    @concurrent
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            repeat {
-                telemetry.history.sample()
-                coordinator.intake.sample()
-                diskGuard.check()
-                if diskGuard.level == .critical, coordinator.loop.isLeading { coordinator.raft.handOver() }
-            } while (try? await Task.sleep(for: .seconds(1))) != nil
         }
     }
 }

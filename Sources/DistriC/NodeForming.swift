@@ -62,9 +62,6 @@ extension Node {
             }) == nil
         else { return }
         try checkRoles(settings)
-        guard settings.list("node.role").contains("coordinator") else {
-            throw DistriCError(.badConfiguration, "cluster.bootstrap_expect is for coordinators: node.role has none")
-        }
         let plan = try NodeCalls.Plan(settings)
         guard let rpc = plan.address else {
             throw DistriCError(

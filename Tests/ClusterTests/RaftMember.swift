@@ -64,7 +64,7 @@ final class RaftMember: Sendable {
         var (restored, replayed) = (nil as [UInt8]?, [LogEntry]())
         do {
             started = try driver.start(
-                initial: Configuration(voters: voters), restore: { _, bytes in restored = bytes }, replay: { replayed.append($0) },
+                founders: voters, restore: { _, bytes in restored = bytes }, replay: { replayed.append($0) },
                 accept: { _ in },
                 observer: .init(
                     committed: { told.add(.committed($0)) }, restored: { told.add(.restored($0.index)) }, role: { told.add(.role($0)) },

@@ -34,7 +34,7 @@ struct RaftStartTests {
     ) throws -> RaftDriver.Started {
         let told = told
         return try driver.start(
-            initial: Configuration(voters: voters ?? [id]), restore: { _, _ in }, replay: { entry throws(StorageError) in replay(entry) },
+            founders: voters ?? [id], restore: { _, _ in }, replay: { entry throws(StorageError) in replay(entry) },
             accept: accept,
             observer: .init(
                 committed: { told.add(.committed($0)) }, restored: { told.add(.restored($0.index)) }, role: { told.add(.role($0)) },

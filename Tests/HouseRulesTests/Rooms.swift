@@ -18,7 +18,7 @@ let allowedImports: [String: Set<String>] = [
     "Transport": ["Primitives", "Observability", "Wire", "NIOCore", "NIOPosix", "NIOTLS", "NIOSSL", "Crypto"] + system,
     "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "Transport", "NIOCore"] + system,
     "Coordinator": [
-        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Raft", "Observability", "Storage", "Transport", "Cluster",
+        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
         "HashTreeCollections", "HeapModule", "DequeModule",
     ] + system,
     "Worker": [

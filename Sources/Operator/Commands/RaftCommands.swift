@@ -82,7 +82,7 @@ package struct Raft: AsyncParsableCommand {
 
     struct Remove: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Take a member out, for good; asks for its name unless --yes is given.",
+            abstract: "Take a member out; asks for its name unless --yes is given.",
             discussion: """
                 A leader that is removed hands over first. What would leave too few voters that answer is refused. The node goes on, out of
                 service: it may be added again, or join with an empty data folder.
@@ -107,7 +107,7 @@ package struct Raft: AsyncParsableCommand {
         private func confirm() throws(CommandFailure) {
             guard !common.yes else { return }
             guard let ask = Session.current.ask else {
-                throw CommandFailure(.usage, "'\(id)' would leave the Raft group for good; 'distric raft remove \(id) --yes' does it")
+                throw CommandFailure(.usage, "'\(id)' would leave the Raft group; 'distric raft remove \(id) --yes' does it")
             }
             let typed = ask("\(id) leaves the Raft group; its node goes on, out of service.\ntype \(id) to go on: ")
             guard typed == id else { throw CommandFailure(.failed, "nothing was done; the name is '\(id)'") }

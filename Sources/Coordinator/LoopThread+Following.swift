@@ -1,0 +1,181 @@
+import Cluster
+import Observability
+import Primitives
+import Storage
+import Synchronization
+import Wire
+import Workflows
+
+/// Following, taking over, and what happens once an entry is committed.
+extension LoopThread {
+    // MARK: Following
+
+    /// Applies what is committed and was not planned here, and takes over when all of it is.
+    func catchUp() {
+        settle()
+        if case .leading(let term) = mode {
+            // An entry of the log itself (who belongs to the cluster) stands where the plan had the next one.
+            guard pending.isEmpty, let planner, committed > planner.state.applied else { return }
+            self.planner = nil
+            mode = .takingOver(term, through: committed)
+        }
+        guard pending.isEmpty else { return }
+        applier.state = loop.current.state
+        do throws(StorageError) {
+            while applier.state.applied < committed {
+                let entries = try loop.raft.entries(after: applier.state.applied, through: committed)
+                // A snapshot has taken their place, and word of it is on its way.
+                guard !entries.isEmpty else { return }
+                for entry in entries { try applier.apply(entry) }
+                try loop.history.flush()
+                publish(applier.state)
+            }
+        } catch {
+            standStill()
+            return fail(error)
+        }
+        takeOver()
+    }
+
+    private func publish(_ state: CoordinatorState) {
+        let old = loop.catalog
+        var catalog: Catalog?
+        if old.version != state.catalogVersion {
+            let (compiled, unreadable) = Catalog.compile(state)
+            for key in unreadable {
+                loop.telemetry.events.emit(
+                    "catalog.unreadable", subject: key.name, severity: .error, "\(key.kind) '\(key.name)' cannot be read by this program")
+            }
+            catalog = compiled
+        }
+        loop.view.withLock { view in
+            view.state = state
+            if let catalog { view.catalog = catalog }
+        }
+        loop.didApply()
+    }
+
+    private func takeOver() {
+        guard case .takingOver(let term, let index) = mode, pending.isEmpty, applier.state.applied >= index else { return }
+        let view = loop.current
+        planner = Planner(
+            term: term, state: view.state, catalog: view.catalog, seed: generator.next(), wall: loop.telemetry.clock.wall,
+            environment: plan.environment, limits: plan.limits)
+        beginsLevel = true
+        mode = .leading(term)
+        if takenOver != term {
+            takenOver = term
+            clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
+            timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
+            lostFrom = loop.telemetry.clock.now.advanced(by: Self.patience)
+        }
+        held.insert(contentsOf: workers.keys.sorted().compactMap { workers[$0] }.map { .join($0) }, at: 0)
+        loop.leads.store(true, ordering: .releasing)
+    }
+
+    /// Leads no more: what was proposed and is not committed may be, or not, and whoever waits for it is told so.
+    func leave() {
+        settle()
+        loop.leads.store(false, ordering: .releasing)
+        planner = nil
+        if !batches.isEmpty {
+            refuse("this node lost its leadership, and whether this was kept is not known: send it again under the same id")
+        }
+        pending = []
+        waiting = Planner.Output()
+        giveUp()
+    }
+
+    /// The leader's snapshot has taken the place of the log.
+    func restore() {
+        leave()
+        do throws(StorageError) {
+            guard let (manifest, bytes) = try loop.raft.snapshots.newest(), manifest.position.index > loop.current.state.applied else {
+                return
+            }
+            try applier.restore(bytes, at: manifest.position.index)
+            committed = max(committed, manifest.position.index)
+            publish(applier.state)
+            loop.telemetry.events.emit(
+                "history.gap", subject: loop.telemetry.node.text, severity: .warning,
+                "the state came by snapshot: what ended before entry \(manifest.position.index) and was not here is in the lists of other nodes only"
+            )
+        } catch {
+            standStill()
+            fail(error)
+        }
+    }
+
+    // MARK: What is committed
+
+    /// Lets go of everything whose entry is committed.
+    func settle() {
+        let done = pending.prefix { $0.index <= committed }
+        guard !done.isEmpty || !waiting.isEmpty else { return }
+        // What is committed is answered as such, also when the history cannot take it: the log brings it again.
+        var problem: StorageError?
+        if let last = done.last { problem = publish(done, last) }
+        defer { if let problem { fail(problem) } }
+        pending.removeFirst(done.count)
+        for (_, token, answer) in Self.released(&waiting.answers, committed, \.index) { release(token, answer) }
+        var assignments: [NodeID: [TaskAssignment]] = [:]
+        for item in Self.released(&waiting.dispatches, committed, \.index) { assignments[item.worker, default: []].append(item.assignment) }
+        for (node, group) in assignments { workers[node]?.assign(group) }
+        for item in Self.released(&waiting.cancels, committed, \.index) { workers[item.worker]?.cancel(item.held) }
+        acknowledge(Self.released(&waiting.acknowledged, committed, \.index))
+        for (index, notice) in Self.released(&waiting.notices, committed, \.index) { loop.tell(notice, index) }
+    }
+
+    private static func released<T>(_ items: inout [T], _ committed: LogIndex, _ index: (T) -> LogIndex) -> [T] {
+        let count = items.firstIndex { index($0) > committed } ?? items.count
+        defer { items.removeFirst(count) }
+        return Array(items.prefix(count))
+    }
+
+    private func publish(_ done: ArraySlice<Pending>, _ last: Pending) -> StorageError? {
+        var problem: StorageError?
+        let now = loop.telemetry.clock.now
+        do throws(StorageError) {
+            for item in done {
+                loop.metrics.commitLatency.observe(now.duration(since: item.proposedAt))
+                try loop.history.append(item.proposal.history, index: item.index, time: item.proposal.state.time)
+            }
+            try loop.history.flush()
+        } catch {
+            problem = error
+        }
+        let catalog = done.last { $0.proposal.catalog != nil }?.proposal.catalog
+        loop.view.withLock { view in
+            view.state = last.proposal.state
+            if let catalog { view.catalog = catalog }
+        }
+        loop.didApply()
+        return problem
+    }
+
+    private func release(_ token: Int, _ answer: Planner.Answer) {
+        guard let (batch, slot) = batches.removeValue(forKey: token) else { return }
+        batch.answer(slot, answer)
+    }
+
+    private func acknowledge(_ items: [(index: LogIndex, report: TaskReport, isFresh: Bool)]) {
+        guard !items.isEmpty else { return }
+        for item in items where !item.isFresh { loop.metrics.staleReports.increment() }
+        let reports = items.map(\.report)
+        for worker in workers.values { worker.committed(reports) }
+    }
+
+    func publishDepths() {
+        let depths = planner.map { ($0.ready.count, $0.placement.runningTasks, $0.ready.oldest) } ?? (0, 0, nil)
+        loop.depths.withLock { $0 = depths }
+        loop.metrics.queueDepth.set(depths.0)
+        loop.metrics.tasksRunning.set(depths.1)
+        loop.metrics.openRuns.set((planner?.state ?? applier.state).runs.count)
+    }
+}
+
+extension Planner.Output {
+    fileprivate var isEmpty: Bool {
+        answers.isEmpty && dispatches.isEmpty && cancels.isEmpty && acknowledged.isEmpty && notices.isEmpty
+    }
+}

@@ -1,0 +1,84 @@
+import API
+import Cluster
+import Coordinator
+import Observability
+import ServiceLifecycle
+import Storage
+import Worker
+
+struct HTTPService: Service {
+    let node: Node
+    let door: HealthDoor
+    let ready: @Sendable (String) -> Void
+
+    @concurrent
+    func run() async throws {
+        // Streams of events would keep the server from closing.
+        try await withGracefulShutdownHandler {
+            try await node.open(door)
+            try await node.serve(ready: ready)
+        } onGracefulShutdown: {
+            node.closeStreams()
+        }
+    }
+}
+
+/// Runs the worker; when the node is asked to stop, tasks that run get until the end of the grace.
+struct WorkerService: Service {
+    let worker: TaskRunner
+    let grace: Duration
+
+    @concurrent
+    func run() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await worker.run() }
+            group.addTask { await untilShutdown() }
+            await group.next()
+            await worker.drain(for: grace)
+            worker.stop()
+            group.cancelAll()
+        }
+    }
+
+    private func untilShutdown() async { try? await gracefulShutdown() }
+}
+
+struct SpanExportService: Service {
+    let export: SpanExport
+
+    @concurrent
+    func run() async throws { await cancelWhenGracefulShutdown { await export.run() } }
+}
+
+/// Events become messages for as long as the node serves.
+struct EventService: Service {
+    let events: EventIntake
+
+    @concurrent
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await events.run()
+            // The stream ends with the node, maybe before this is told of it: a service that ends by itself would end the others.
+            try? await gracefulShutdown()
+        }
+    }
+}
+
+/// Once a second: what rates and charts are drawn from.
+struct Sampling: Service {
+    let telemetry: Telemetry
+    let coordinator: CoordinatorNode
+    let diskGuard: DiskGuard
+
+    @concurrent
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            repeat {
+                telemetry.history.sample()
+                coordinator.intake.sample()
+                diskGuard.check()
+                if diskGuard.level == .critical, coordinator.loop.isLeading { coordinator.raft.handOver() }
+            } while (try? await Task.sleep(for: .seconds(1))) != nil
+        }
+    }
+}
