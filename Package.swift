@@ -118,7 +118,7 @@ let package = Package(
         room(
             "Worker",
             [
-                "Primitives", "Text", "Wire", "Observability", "Storage", "Cluster",
+                "Primitives", "Text", "Wire", "Observability", "Storage", "Transport", "Cluster",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: nio),
@@ -260,10 +260,20 @@ let package = Package(
                 .product(name: "NIOPosix", package: nio),
             ], exclude: ["Golden"]),
         tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),
+        tests(
+            "WorkerTests",
+            [
+                "Worker", "Cluster", "Observability", "Primitives", "Storage", "Transport", "Wire", .product(name: "NIOCore", package: nio),
+                .product(name: "NIOPosix", package: nio),
+            ]),
         tests("TextTests", ["Text", "Primitives"]),
         tests("CellsTests", ["Cells", "Primitives"]),
         tests(
-            "OperatorTests", ["Operator", "Cells", "Themes", "Definitions", "Primitives", "Text"],
+            "OperatorTests",
+            [
+                "Operator", "Cells", "Themes", "Definitions", "Primitives", "Text",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             resources: [.copy("Screens")]),
         // Golden frames are read where they are, and written there.
         tests("WireTests", ["Wire", "Primitives", "CChecksum", .product(name: "NIOCore", package: nio)], exclude: ["Frames"]),

@@ -9,11 +9,12 @@ extension Problem {
     private static let refused = "The members were not changed"
 
     static func noLeader(_ quorum: Quorum) -> Problem {
-        if quorum.isRemoved {
+        if let index = quorum.removedAt {
             return Problem(
                 status: .serviceUnavailable, type: "removed", title: unavailable,
                 detail:
-                    "this node was removed from the cluster: ask another one. Reads with consistency=stale answer here, as old as they are")
+                    "this node was removed from the cluster at index \(index): ask another one, or add it again with 'distric raft add'. Reads with consistency=stale answer here, as old as they are"
+            )
         }
         let advice = quorum.isThere ? "an election is under way; try again in a second" : "start or reach the others, then try again"
         return Problem(
@@ -61,6 +62,15 @@ extension Problem {
         return Problem(
             status: .serviceUnavailable, type: "leader_unreachable", title: unavailable,
             detail: "node \(leader) \(what); \(advice)", retryAfterSeconds: 1, leader: leader, isUncertain: isUncertain)
+    }
+
+    /// Of a read that only that node can answer.
+    ///
+    /// - Parameter what: the rest of a sentence that begins with the node.
+    static func nodeUnreachable(_ node: NodeID, _ what: String, instead: String) -> Problem {
+        Problem(
+            status: .serviceUnavailable, type: "node_unreachable", title: unavailable, detail: "node \(node) \(what); \(instead)",
+            retryAfterSeconds: 1)
     }
 
     /// A change that was in the log when its leader stopped leading: the next one goes on with it, or has never seen it.

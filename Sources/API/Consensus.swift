@@ -25,6 +25,8 @@ package protocol Consensus: Sendable {
     /// The index that a linearizable read waits for, asked of a leader or a follower.
     func readIndex() async throws(RaftRefusal) -> LogIndex
     func waitApplied(_ index: LogIndex, timeout: Duration) async -> Bool
+    /// A part of this node's own log: from an index on, or the newest entries.
+    func log(from start: LogIndex?, count: Int) throws(RaftLogProblem) -> RaftLogPage
     /// Of this node alone, when it gets round to it.
     func requestSnapshot()
 }
@@ -65,7 +67,7 @@ struct Quorum: Equatable, Sendable {
 
     init(_ status: RaftStatus) {
         (need, of) = status.quorum
-        isRemoved = !status.voters.isEmpty && !(status.voters + status.outgoing + status.learners).contains(status.node)
+        removedAt = status.removedAt
         have = status.voters.count { voter in
             if voter == status.node { return !status.isRecovering }
             guard let peer = status.peers.first(where: { $0.node == voter }) else { return false }
@@ -74,8 +76,8 @@ struct Quorum: Equatable, Sendable {
         }
     }
 
-    /// Whether there is a group, and this node is not of it.
-    var isRemoved: Bool
+    /// Where it was committed that this node is no member any more.
+    var removedAt: LogIndex?
     var isThere: Bool { have >= need }
 
     var value: Value { ["have": Value(have), "need": Value(need), "of": Value(of)] }

@@ -55,6 +55,8 @@ struct ReadFreshness: RouterMiddleware {
         // Taken before the answer is made, which may hold more than this, and never less.
         let (index, time) = consensus.applied
         var response = try await next(request, context)
+        // Another node has answered, and said how old that is.
+        guard response.headers[.servedBy] == nil else { return response }
         response.headers[.appliedIndex] = index.description
         if time > .zero { response.headers[.appliedAge] = String(max(0, clock.wall.duration(since: time).milliseconds)) }
         response.headers[.districLeader] = (consensus.isLeading ? consensus.node : consensus.leader)?.text

@@ -9,7 +9,7 @@ import Observability
 import Primitives
 import Synchronization
 
-/// Passes requests on to the leader's front door, and its answers back, piece by piece.
+/// Passes requests on to the front door of the leader, or of another node that was asked for, and its answers back, piece by piece.
 final class Forwarder: Sendable {
     struct Settings: Sendable {
         /// Requests whose answers are waited for at once; beyond it they are refused as busy.
@@ -38,9 +38,11 @@ final class Forwarder: Sendable {
     }
 
     /// The other end.
-    struct Leader: Sendable {
+    struct Target: Sendable {
         var node: NodeID
         var url: String
+        /// It is asked because it leads, and no longer than it does.
+        var leads = true
     }
 
     private enum Client {
@@ -66,7 +68,7 @@ final class Forwarder: Sendable {
                 let help = "Requests that were the leader's while this node did not lead, by what became of them."
                 return (outcome, metrics.counter("distric_http_forwarded_total", help, ["result": outcome.rawValue]))
             })
-        metrics.computed(.gauge, "distric_http_forwards_in_flight", "Requests and streams that are with the leader now.") { [weak self] in
+        metrics.computed(.gauge, "distric_http_forwards_in_flight", "Requests and streams that are with another node now.") { [weak self] in
             Double(self?.inFlight.withLock { $0.requests + $0.streams } ?? 0)
         }
     }
@@ -115,23 +117,24 @@ final class Forwarder: Sendable {
     ///   - isStream: whether the answer goes on for as long as both sides want.
     ///   - patience: for the answer, or for a stream's beginning.
     func forward(
-        _ request: HTTPClientRequest, isStream: Bool, to leader: Leader, within patience: Duration
+        _ request: HTTPClientRequest, isStream: Bool, to target: Target, within patience: Duration
     ) async throws -> Response {
         guard let client = openClient() else { throw Problem.busy("the node is stopping; ask another one") }
         guard let ticket = enter(isStream) else {
-            count(.busy)
+            if target.leads { count(.busy) }
             let limit = isStream ? "\(settings.streams) streams are" : "\(settings.requests) requests are"
-            throw Problem.busy("\(limit) with the leader already; try again in a second, or ask \(leader.node) at \(leader.url)")
+            let other = target.leads ? "the leader" : "other nodes"
+            throw Problem.busy("\(limit) with \(other) already; try again in a second, or ask \(target.node) at \(target.url)")
         }
         var request = request
         request.headers.replaceOrAdd(name: HTTPField.Name.districForwarded.rawName, value: consensus.node.text)
         let end = NIODeadline.now() + .nanoseconds(patience.nanoseconds)
         do {
-            let answer = try await answer(to: request, client, leader.node, end)
-            count(.done)
-            return relayed(answer, from: leader.node, until: isStream ? nil : end, ticket)
+            let answer = try await answer(to: request, client, target, end)
+            if target.leads { count(.done) }
+            return relayed(answer, from: target, until: isStream ? nil : end, ticket)
         } catch {
-            throw failure(error, leader, isRead: request.method == .GET || request.method == .HEAD, patience)
+            throw failure(error, target, isRead: request.method == .GET || request.method == .HEAD, patience)
         }
     }
 
@@ -139,9 +142,11 @@ final class Forwarder: Sendable {
 
     /// The head of the answer. A leader that is stopped answers nothing, and its successor is not asked the same.
     private func answer(
-        to request: HTTPClientRequest, _ client: HTTPClient, _ leader: NodeID, _ end: NIODeadline
+        to request: HTTPClientRequest, _ client: HTTPClient, _ target: Target, _ end: NIODeadline
     ) async throws -> HTTPClientResponse {
-        try await withThrowingTaskGroup(of: HTTPClientResponse.self) { group in
+        guard target.leads else { return try await client.execute(request, deadline: end) }
+        let leader = target.node
+        return try await withThrowingTaskGroup(of: HTTPClientResponse.self) { group in
             group.addTask { try await client.execute(request, deadline: end) }
             group.addTask {
                 repeat { try await Task.sleep(for: self.settings.look) } while self.consensus.leader.map { $0 == leader } ?? true
@@ -154,20 +159,29 @@ final class Forwarder: Sendable {
         }
     }
 
-    private func failure(_ error: any Error, _ leader: Leader, isRead: Bool, _ patience: Duration) -> any Error {
+    private func failure(_ error: any Error, _ target: Target, isRead: Bool, _ patience: Duration) -> any Error {
         let isUnsent = Self.isUnsent(error)
-        let what =
-            switch error {
-            case is Succeeded: "led when it was asked, and another node does by now"
-            case let error as HTTPClientError where error == .deadlineExceeded: "leads, and did not answer within \(patience.text)"
-            case let error as HTTPClientError where error == .alreadyShutdown || error == .cancelled: "leads, and this node is stopping"
-            case let error as NIOConnectionError:
-                "leads, and cannot be reached at \(leader.url): \(error.connectionErrors.first.map { "\($0.error)" } ?? "\(error)")"
-            default: "leads, and \(isUnsent ? "cannot be reached" : "did not answer") at \(leader.url): \(error)"
-            }
+        guard target.leads else {
+            return Problem.nodeUnreachable(
+                target.node, Self.words(error, target, patience), instead: "try again in a second, or ask it there")
+        }
         let isUncertain = !isUnsent && !isRead
         count(isUncertain ? .uncertain : .unreachable)
-        return Problem.leaderUnreachable(leader.node, what, isUncertain: isUncertain, isRead: isRead)
+        let what =
+            error is Succeeded ? "led when it was asked, and another node does by now" : "leads, and " + Self.words(error, target, patience)
+        return Problem.leaderUnreachable(target.node, what, isUncertain: isUncertain, isRead: isRead)
+    }
+
+    /// The rest of a sentence that begins with the node.
+    private static func words(_ error: any Error, _ target: Target, _ patience: Duration) -> String {
+        switch error {
+        case let error as HTTPClientError where error == .deadlineExceeded: "did not answer within \(patience.text)"
+        case let error as HTTPClientError where error == .alreadyShutdown || error == .cancelled:
+            "was to be asked, and this node is stopping"
+        case let error as NIOConnectionError:
+            "cannot be reached at \(target.url): \(error.connectionErrors.first.map { "\($0.error)" } ?? "\(error)")"
+        default: "\(isUnsent(error) ? "cannot be reached" : "did not answer") at \(target.url): \(error)"
+        }
     }
 
     /// Whether there was no connection yet that could have brought it there.
@@ -183,35 +197,35 @@ final class Forwarder: Sendable {
     /// Of one connection alone.
     private static let ownHeaders: Set = ["connection", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te", "proxy-connection"]
 
-    private func relayed(_ answer: HTTPClientResponse, from leader: NodeID, until end: NIODeadline?, _ ticket: Ticket) -> Response {
+    private func relayed(_ answer: HTTPClientResponse, from target: Target, until end: NIODeadline?, _ ticket: Ticket) -> Response {
         var headers = HTTPFields()
         for (name, value) in answer.headers where !Self.ownHeaders.contains(name.lowercased()) {
             if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
         }
-        headers[.servedBy] = leader.text
-        if !headers.contains(.districLeader) { headers[.districLeader] = leader.text }
+        headers[.servedBy] = target.node.text
+        if target.leads, !headers.contains(.districLeader) { headers[.districLeader] = target.node.text }
         let length = headers[.contentLength].flatMap { Int($0) }
         let pieces = Pieces(answer.body)
         return Response(
             status: .init(code: Int(answer.status.code), reasonPhrase: answer.status.reasonPhrase), headers: headers,
             body: .init(contentLength: length) { writer in
                 defer { ticket.close() }
-                while let piece = try await self.next(pieces, from: leader, until: end) { try await writer.write(piece) }
+                while let piece = try await self.next(pieces, from: target, until: end) { try await writer.write(piece) }
                 try await writer.finish(nil)
             })
     }
 
     private struct TooLate: Error {}
 
-    /// A stream ends when its node leads no more: whoever listens asks again, and hears the next leader.
-    private func next(_ pieces: Pieces, from leader: NodeID, until end: NIODeadline?) async throws -> ByteBuffer? {
+    /// A stream of the leader's ends when that leads no more: whoever listens asks again, and hears the next leader.
+    private func next(_ pieces: Pieces, from target: Target, until end: NIODeadline?) async throws -> ByteBuffer? {
         try await withThrowingTaskGroup(of: ByteBuffer?.self) { group in
             group.addTask { try await pieces.next() }
             group.addTask {
                 guard let end else {
                     repeat {
                         try await Task.sleep(for: self.settings.look)
-                    } while self.consensus.leader == leader && !self.events.isClosed
+                    } while (!target.leads || self.consensus.leader == target.node) && !self.events.isClosed
                     return nil
                 }
                 try await Task.sleep(for: .nanoseconds(max(0, (end - .now()).nanoseconds)))

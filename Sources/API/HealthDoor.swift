@@ -1,4 +1,6 @@
+package import Cluster
 import Glibc
+import HTTPTypes
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -11,6 +13,8 @@ import Text
 struct HealthAnswers: Sendable {
     let node: NodeID
     let health: HealthRegistry
+    /// For what a node waits that has no cluster yet; nil once it has one, and its front door answers.
+    var waiting: @Sendable () -> ClusterWait? = { nil }
 
     var live: Value { ["status": "up", "node": .string(node.text)] }
 
@@ -53,7 +57,10 @@ package final class HealthDoor: Sendable {
     private let channels = Mutex<[any Channel]>([])
     private let connections = Atomic<Int>(0)
 
-    package init(telemetry: Telemetry) { answers = HealthAnswers(node: telemetry.node, health: telemetry.health) }
+    /// - Parameter waiting: for what the node waits while it has no cluster: what is asked of the front door, which is not open yet, is answered with that.
+    package init(telemetry: Telemetry, waiting: @escaping @Sendable () -> ClusterWait? = { nil }) {
+        answers = HealthAnswers(node: telemetry.node, health: telemetry.health, waiting: waiting)
+    }
 
     /// Event loops that serve the front door and outgoing requests, and the threads that Swift's tasks run on.
     package static var loops: [StallWatch.Probe] {
@@ -142,9 +149,12 @@ private final class HealthHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     private func answer(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        let (status, value) = content(request)
+        let problem = problem(request)
+        let (status, value) = problem.map { (.serviceUnavailable, $0) } ?? content(request)
         let body = JSONWriter.bytes(value)
-        var headers = HTTPHeaders([("Content-Type", "application/json"), ("Content-Length", "\(body.count)"), ("Connection", "close")])
+        let type = problem == nil ? "application/json" : "application/problem+json"
+        var headers = HTTPHeaders([("Content-Type", type), ("Content-Length", "\(body.count)"), ("Connection", "close")])
+        if problem != nil { headers.add(name: "Retry-After", value: "1") }
         if status == .methodNotAllowed { headers.add(name: "Allow", value: "GET, HEAD") }
         context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers))), promise: nil)
         if request.method != .HEAD {
@@ -152,6 +162,17 @@ private final class HealthHandler: ChannelInboundHandler {
         }
         let channel = context.channel
         context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
+    }
+
+    /// What the API says before it is there.
+    private func problem(_ request: HTTPRequestHead) -> Value? {
+        guard request.uri.hasPrefix("/api/"), let wait = answers.waiting() else { return nil }
+        let problem = Problem(
+            status: .serviceUnavailable, type: "no_cluster", title: "This node has no cluster yet", detail: wait.detail,
+            retryAfterSeconds: 1)
+        guard case .map(var fields) = problem.value else { return problem.value }
+        fields["waiting"] = wait.value
+        return .map(fields)
     }
 
     private func content(_ request: HTTPRequestHead) -> (HTTPResponseStatus, Value) {

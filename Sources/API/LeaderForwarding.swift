@@ -43,6 +43,8 @@ struct LeaderForwarding: RouterMiddleware {
 
     private static func need(_ request: Request) throws -> Need? {
         guard request.isRead else { return isForThisNode(request) ? nil : .write }
+        // A log is that of the node that has it.
+        if request.uri.path == "/api/v1/raft/log" { return nil }
         switch try request.consistency() {
         case .leader: return .read
         case .stale, .linearizable: return nil
@@ -84,10 +86,10 @@ struct LeaderForwarding: RouterMiddleware {
         let patience = try patience(request)
         let outgoing = try await outgoing(request, context, Self.base(url))
         return try await forwarder.forward(
-            outgoing, isStream: request.isStream, to: Forwarder.Leader(node: leader, url: Self.base(url)), within: patience)
+            outgoing, isStream: request.isStream, to: Forwarder.Target(node: leader, url: Self.base(url)), within: patience)
     }
 
-    private static func base(_ url: String) -> String {
+    static func base(_ url: String) -> String {
         let whole = url.contains("://") ? url : "http://\(url)"
         return whole.hasSuffix("/") ? String(whole.dropLast()) : whole
     }
@@ -107,16 +109,22 @@ struct LeaderForwarding: RouterMiddleware {
         "origin", "traceparent",
     ]
 
-    private func outgoing(_ request: Request, _ context: Context, _ base: String) async throws -> HTTPClientRequest {
+    /// The request as it is passed on, as yet without a body.
+    static func head(_ request: Request, _ context: Context, _ base: String) -> HTTPClientRequest {
         let uri = request.uri
         var outgoing = HTTPClientRequest(url: base + uri.path + (uri.query.map { "?\($0)" } ?? ""))
         outgoing.method = HTTPMethod(rawValue: request.method.rawValue)
-        for field in request.headers where !Self.ownHeaders.contains(field.name.canonicalName) {
+        for field in request.headers where !ownHeaders.contains(field.name.canonicalName) {
             outgoing.headers.add(name: field.name.rawName, value: field.value)
         }
         if let trace = context.trace?.traceparent ?? request.headers[.traceparent] {
             outgoing.headers.add(name: HTTPField.Name.traceparent.rawName, value: trace)
         }
+        return outgoing
+    }
+
+    private func outgoing(_ request: Request, _ context: Context, _ base: String) async throws -> HTTPClientRequest {
+        var outgoing = Self.head(request, context, base)
         guard !request.isRead else { return outgoing }
         // All of it before any is sent: what is too large is refused as the route would, and what cannot be sent was certainly not done.
         let (limit, what) = limit(request)
@@ -138,7 +146,7 @@ struct LeaderForwarding: RouterMiddleware {
 
 extension Request {
     /// Whether the answer goes on until somebody ends it.
-    fileprivate var isStream: Bool {
+    var isStream: Bool {
         isWatching || uri.queryParameters["follow"] == "true" || headers[.accept]?.contains("text/event-stream") == true
     }
 }

@@ -151,7 +151,7 @@ struct MessageRoutes: Sendable {
             if let message = info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) && $0.namespace == namespace }) {
                 return .json(["id": .string(message.id), "matched": [], "runs": [], "durable": false, "message": message.value])
             }
-            throw Problem.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
+            throw info.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
         }
         return .json(Presentation.message(accepted))
     }
@@ -170,7 +170,7 @@ extension MessageRoutes {
             let message = accepted?.message
                 ?? info.coordinator.intake.recentUnmatched.last(where: { sameBytes($0.id, id) && $0.namespace == namespace })
         else {
-            throw Problem.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
+            throw info.notFound("no message '\(id)' in this namespace; messages that no rule matched are kept only for a while")
         }
         let catalog = info.coordinator.loop.catalog
         let runs = (accepted?.runs ?? []).map { id -> Value in

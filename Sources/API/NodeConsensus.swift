@@ -7,6 +7,12 @@ import Transport
 /// The consensus of a node that runs.
 struct NodeConsensus: Consensus {
     let coordinator: CoordinatorNode
+    private let reader: RaftLogReader
+
+    init(coordinator: CoordinatorNode) {
+        self.coordinator = coordinator
+        reader = RaftLogReader(coordinator.raft)
+    }
 
     var node: NodeID { coordinator.raft.node }
     var isLeading: Bool { coordinator.loop.isLeading }
@@ -31,6 +37,8 @@ struct NodeConsensus: Consensus {
     func waitApplied(_ index: LogIndex, timeout: Duration) async -> Bool {
         await coordinator.loop.waitApplied(index, timeout: timeout)
     }
+
+    func log(from start: LogIndex?, count: Int) throws(RaftLogProblem) -> RaftLogPage { try reader.read(from: start, count: count) }
 
     func requestSnapshot() { coordinator.loop.requestSnapshot() }
 }

@@ -33,7 +33,7 @@ struct Pulse: Sendable {
 
     private var whole: Value {
         let (raft, members) = (info.consensus.status, members)
-        let alive = members.count { $0["state"] == "alive" }
+        let (alive, suspect) = (members.count { $0["state"] == "alive" }, members.count { $0["state"] == "suspect" })
         let state = info.coordinator.loop.current.state
         let now = info.telemetry.clock.wall
         return .object([
@@ -43,7 +43,7 @@ struct Pulse: Sendable {
             "quorum": Quorum(raft).value, "members": .list(members), "ready": .bool(info.telemetry.health.isReady),
             "health": health,
             "catalogVersion": Value(state.catalogVersion), "queue": queue(now), "raft": raftValue,
-            "gossip": ["alive": Value(alive), "suspect": Value(members.count - alive), "dead": 0],
+            "gossip": ["alive": Value(alive), "suspect": Value(suspect), "dead": 0],
             "tasks": tasks, "runs": runs(state), "workflows": .list(recentRuns(state)),
             "messages": messages, "rules": .list(busiestRules), "events": .list(info.telemetry.events.latest(Self.eventCount).map(\.value)),
             "startedAt": .string(info.startedAt.rfc3339),
@@ -68,19 +68,31 @@ struct Pulse: Sendable {
         ])
     }
 
-    /// A node that cannot be reached from here may be well all the same.
+    /// A node that cannot be reached from here may be well all the same; of a worker alone only the leader can say, to whom it comes.
     private func other(_ member: ClusterMember, _ status: RaftStatus) -> Value {
+        let isWorker = !member.roles.contains("coordinator")
+        let session = isWorker ? info.coordinator.loop.sessions.attached.first { $0.session.node == member.node }?.session : nil
+        let isSaid = !isWorker || info.coordinator.loop.isLeading
+        let state: Value = member.isConnected || session != nil ? "alive" : isSaid ? "suspect" : .null
         let version = member.software.hasPrefix("distric ") ? String(member.software.dropFirst("distric ".count)) : member.software
         return .object([
             "id": .string(member.node.text), "role": .string(member.roles.joined(separator: ",")),
-            "state": member.isConnected ? "alive" : "suspect", "version": .string(version), "slots": .null, "running": .null,
+            "state": state, "version": .string(version), "slots": session.map { Value($0.capacity.slots) } ?? .null,
+            "running": session.map { Value($0.said.running) } ?? .null,
             "startedAt": .null, "incarnation": 0, "raft": Value(RaftRows.role(of: member.node, in: status)),
             "address": .string(member.address), "http": Value(member.http), "featureLevel": Value(UInt64(member.featureLevel)),
         ])
     }
 
     var raftValue: Value {
-        info.consensus.status.value(applied: info.consensus.applied.index, members: info.consensus.members)
+        info.consensus.status.value(applied: info.consensus.applied.index, members: info.consensus.members, trouble: trouble)
+    }
+
+    private static let consensusParts: Set = ["cluster", "identity", "membership", "raft", "raft-recovery", "replica"]
+
+    /// What keeps this node from being a good member: that the others refuse it, say, and why.
+    private var trouble: [String] {
+        info.telemetry.health.all.filter { Self.consensusParts.contains($0.name) && $0.status != .up }.map(\.reason)
     }
 
     private var health: Value {

@@ -104,11 +104,10 @@ struct RaftRoutes: Sendable {
     /// A coordinator that runs and has found this cluster.
     private func checkJoined(_ node: NodeID) throws(Problem) {
         guard let member = consensus.member(node) else {
-            let meant = suggestion(for: node.text, among: consensus.members.map(\.node.text)).map { "; did you mean '\($0)'?" } ?? ""
             throw Problem(
                 status: .notFound, type: "unknown_node", title: "The members were not changed",
                 detail:
-                    "no node '\(node)' has come here yet: start it with --join first ('distric node --id \(node) --join \(seed)'), then add it\(meant)"
+                    "no node '\(node)' has come here yet: start it with --join first ('distric node --id \(node) --join \(seed)'), then add it"
             )
         }
         guard member.roles.contains("coordinator") else {
@@ -122,8 +121,8 @@ struct RaftRoutes: Sendable {
 
     private func notAMember(_ node: NodeID, _ status: RaftStatus) -> Problem {
         let known = (status.voters + status.learners).map(\.text)
-        let meant = suggestion(for: node.text, among: known).map { "; did you mean '\($0)'?" } ?? ""
-        return .notFound("'\(node)' is no member: they are \(known.joined(separator: ", "))\(meant)")
+        // None is guessed: who removes the wrong one loses more than a moment.
+        return .notFound("'\(node)' is no member: they are \(known.joined(separator: ", "))")
     }
 
     /// Waits until the change is in force: newcomers catch up first, and two configurations hold together for a moment (Raft section 6).

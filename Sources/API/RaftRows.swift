@@ -66,7 +66,9 @@ struct RaftRows: Sendable {
 
 extension RaftStatus {
     /// All of it, as `GET /api/v1/raft/status` shows it.
-    func value(applied: LogIndex, members: [ClusterMember]) -> Value {
+    ///
+    /// - Parameter trouble: what keeps this server from being a good member, in words.
+    func value(applied: LogIndex, members: [ClusterMember], trouble: [String] = []) -> Value {
         func names(_ nodes: [NodeID]) -> Value { .list(nodes.map { .string($0.text) }) }
         return .object([
             "node": .string(node.text), "role": .string(role), "term": Value(term.number), "leader": Value(leader?.text),
@@ -77,6 +79,7 @@ extension RaftStatus {
             "outgoing": names(outgoing), "joint": .bool(!outgoing.isEmpty), "configurationIndex": Value(configurationIndex.number),
             "isRecovering": .bool(isRecovering), "transferTo": Value(transferTo?.text),
             "peers": .list(RaftRows(self, members).peerValues), "elections": .list(elections.map(\.value)),
+            "trouble": .list(trouble.map { .string($0) }),
         ])
     }
 }

@@ -27,7 +27,7 @@ struct RunRoutes: Sendable {
             return Response.json(TaskWhy(info: info, run: run, place: place).value)
         }
         router.post("tasks/{id}:resolve") { request, context in try await resolve(request, context) }
-        router.get("tasks/{id}/attempts/{n}/log") { _, context in try log(context) }
+        router.get("tasks/{id}/attempts/{n}/log") { request, context in try await log(request, context) }
     }
 
     /// What query parameters of their own name narrow.
@@ -92,7 +92,7 @@ struct RunRoutes: Sendable {
         guard let id = UUIDv7(text) else { throw Problem.badRequest("invalid_id", "'\(text.prefix(60))' is no run id") }
         if let open = info.coordinator.loop.current.state.runs[id]?.run { return open }
         guard let ended = try info.coordinator.history.run(id) else {
-            throw Problem.notFound("no run \(id); it may be older than the history that is kept")
+            throw info.notFound("no run \(id); it may be older than the history that is kept")
         }
         return ended
     }
@@ -198,23 +198,27 @@ struct RunRoutes: Sendable {
     private func attempts(_ run: WorkflowRun, _ place: Int) -> [Value] {
         let task = run.tasks[place]
         let spans = run.trace.map { info.telemetry.spans.trace($0.traceID) } ?? []
+        let logs = AttemptLogs(info: info)
         return (0..<task.attempts).suffix(Self.attemptLimit).reversed().map { number in
             let attempt = number + 1
             let isLast = attempt == task.attempts
             let span = spans.last { $0.name == "task \(task.name)" && $0.attributes["attempt"] == Value(attempt) }
             let failed = span.map { $0.error != nil } ?? true
             let isShown = attempt > task.attempts - Self.tailAttempts
+            let worker = logs.worker(of: attempt, run, task)
             let log = info.worker?.logTail(run: run.id, task: task.name, attempt: attempt, bytes: isShown ? Self.tailBytes : 0)
             return .object([
                 "attempt": Value(attempt), "task": .string(task.name), "run": .string(run.id.description),
                 "state": .string(isLast ? task.state.rawValue : failed ? "failed" : "succeeded"),
-                "worker": isLast ? Value(task.worker?.text) : .null,
+                "worker": Value(worker?.text),
                 "startedAt": isLast ? Value(task.startedAt?.rfc3339) : Value(span?.start.rfc3339),
                 "durationMs": span.map { .double((Double($0.duration.nanoseconds) / 1000).rounded() / 1000) }
                     ?? (isLast ? Presentation.duration(task) : .null),
                 "error": isLast ? Value(task.error?.message) : Value(span?.error), "traceId": Value(run.trace?.traceID),
                 "spanId": Value(span?.context.spanID),
-                "logBytes": Value(log?.total ?? 0), "tail": isShown ? .string(String(decoding: log?.tail ?? [], as: UTF8.self)) : nil,
+                // What another node keeps is not counted here.
+                "logBytes": worker == nil || worker == info.node ? Value(log?.total ?? 0) : .null,
+                "tail": isShown ? .string(String(decoding: log?.tail ?? [], as: UTF8.self)) : nil,
             ])
         }
     }
@@ -240,15 +244,10 @@ struct RunRoutes: Sendable {
         return response
     }
 
-    private func log(_ context: NodeRequestContext) throws -> Response {
+    private func log(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
         let (run, place) = try place(try context.parameter("id"))
         let text = try context.parameter("n")
         guard let attempt = Int(text), attempt > 0 else { throw Problem.badRequest("invalid_attempt", "'\(text)' is no attempt number") }
-        guard let bytes = info.worker?.log(run: run.id, task: run.tasks[place].name, attempt: attempt) else {
-            throw Problem.notFound(
-                "nothing is kept of attempt \(attempt) of task '\(run.tasks[place].name)'; it had \(run.tasks[place].attempts) attempts")
-        }
-        return Response(
-            status: .ok, headers: [.contentType: "text/plain; charset=utf-8"], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+        return try await AttemptLogs(info: info).answer(run, run.tasks[place], attempt: attempt, request, context)
     }
 }

@@ -68,6 +68,8 @@ protocol RowSource: Sendable {
     func fingerprint(of row: Row) -> UInt64?
     /// Changes when the rows may have; nil when that is not known.
     var version: UInt64? { get }
+    /// The rows of a window.
+    func page(_ window: Window) throws -> Page
 }
 
 extension RowSource {
@@ -75,7 +77,6 @@ extension RowSource {
 
     func text(of row: Row) -> String { columns.map { RowFilter.plain(column($0, of: row)) }.joined(separator: " ") }
 
-    /// The rows of a window.
     func page(_ window: Window) throws -> Page {
         for name in window.filter.columns + window.order.keys.map(\.column) { try Window.check(name, columns) }
         let isPlain = window.filter.isEmpty && window.order.keys.isEmpty

@@ -27,6 +27,7 @@ struct FailoverCase {
     let trials: Int
     let children: ChildProcesses
     let report: Report
+    var history: RaftHistory?
 
     private static let timeout: Duration = .milliseconds(100)
     /// Seconds after which a trial has failed.
@@ -53,8 +54,18 @@ struct FailoverCase {
         let leader = try cluster.waitUntilWhole()
         let client = try ProposalClient(cluster)
         let blow = Blow()
+        let isOver = Switch()
         let wait = try await withThrowingTaskGroup(of: Double?.self) { tasks in
-            tasks.addTask { try await firstAcknowledged(client, after: blow) }
+            tasks.addTask {
+                defer { isOver.turnOn() }
+                return try await firstAcknowledged(client, after: blow)
+            }
+            if let history {
+                tasks.addTask {
+                    try await HistoryReader(client: client, history: history).run { !isOver.isOn }
+                    return nil
+                }
+            }
             tasks.addTask {
                 // Its proposals go well for a while first.
                 try await Task.sleep(for: .milliseconds(500))
@@ -79,13 +90,17 @@ struct FailoverCase {
     /// Proposes one after the other. Nil when none goes through any more.
     private func firstAcknowledged(_ client: ProposalClient, after blow: Blow) async throws -> Double? {
         let end = LoadClient.now() + Self.patience
-        var message = client.message()
+        let process = history?.newProcess() ?? 0
+        var (message, register) = client.registered()
+        history?.invokesWrite(process, register)
         while LoadClient.now() < end {
             let sent = LoadClient.now()
             do throws(CallError) {
                 try await client.propose(message, timeout: Self.timeout)
+                history?.wrote(process, register)
                 if let wait = blow.wait(sent: sent) { return wait }
-                message = client.message()
+                (message, register) = client.registered()
+                history?.invokesWrite(process, register)
             } catch {
                 // The same message goes to the next: it is kept once.
                 try await Task.sleep(for: .milliseconds(2))

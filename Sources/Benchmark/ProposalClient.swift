@@ -4,6 +4,7 @@ import NIOPosix
 import Observability
 import Primitives
 import Synchronization
+import Text
 import Transport
 import Wire
 
@@ -60,10 +61,39 @@ final class ProposalClient: Sendable {
     }
 
     /// A message of so many bytes with an id of its own.
-    func message(_ kind: Kind = .observed, bytes: Int = 256) -> [UInt8] {
+    func message(_ kind: Kind = .observed, bytes: Int = 256) -> [UInt8] { registered(kind, bytes: bytes).bytes }
+
+    private static let pad = [UInt8](repeating: UInt8(ascii: "x"), count: 512)
+    private static let end = Array("\"}}".utf8)
+
+    /// The same, with what it is in a history.
+    func registered(_ kind: Kind = .observed, bytes: Int = 256) -> (bytes: [UInt8], register: RaftHistory.Register) {
         let own = number.add(1, ordering: .relaxed).newValue
-        let head = #"{"id":"\#(name)-\#(own)","source":"/bench","type":"\#(kind.rawValue)","data":{"pad":""#
-        return Array((head + String(repeating: "x", count: max(0, bytes - head.utf8.count - 3)) + "\"}}").utf8)
+        let register = RaftHistory.Register(key: "\(name)-\(own)", value: own)
+        let head = #"{"id":"\#(register.key)","source":"/bench","type":"\#(kind.rawValue)","data":{"pad":""#
+        let pad = max(0, bytes - head.utf8.count - 3)
+        // Made once: what a client spends on its own text is not what is measured.
+        var text = Array(head.utf8)
+        text += Self.pad.prefix(pad)
+        text += [UInt8](repeating: UInt8(ascii: "x"), count: max(0, pad - Self.pad.count))
+        return (text + Self.end, register)
+    }
+
+    /// The number of a message that some node has, which first learns what was acknowledged before; nil where there is none.
+    func find(_ id: String) async throws(CallError) -> Int? {
+        let port = members[Int.random(in: members.indices)].rpc
+        let reply: ClientResponse
+        do throws(CallError) {
+            let query = ClientQuery(path: "messages/\(id)?consistency=linearizable")
+            reply = try await client.call(query, to: .tcp(host: "127.0.0.1", port: port), timeout: .seconds(1))
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
+        guard let found = (try? JSONScanner.parse(reply.body ?? []))?["id"]?.string, found == id, let dash = found.lastIndex(of: "-"),
+            let number = Int(found[found.index(after: dash)...])
+        else { throw CallError(.internal, "what was found is not message \(id)") }
+        return number
     }
 
     /// One try; returns once the message is durable.
@@ -74,7 +104,8 @@ final class ProposalClient: Sendable {
                 ClientSubmit(messages: [message]), to: .tcp(host: "127.0.0.1", port: members[place].rpc), timeout: timeout)
             guard let result = reply.results.first, result.status == 202 else {
                 let detail = reply.results.first.map { "status \($0.status) \($0.detail ?? "")" } ?? "no result"
-                throw CallError(reply.results.first?.status == 503 ? .busy : .invalid, detail)
+                throw CallError(
+                    reply.results.first?.status == 503 ? .busy : .invalid, detail, isUncertain: reply.results.first?.code == "uncertain")
             }
             route.withLock { $0.leader = place }
         } catch {

@@ -73,10 +73,13 @@ struct ProposalLoad {
     /// Proposals a second over all clients; nil for as many as they can.
     var rate: Double?
     var watch: PauseWatch?
+    /// Who writes down what was asked and told; messages are read besides then, and the figures are not those of without it.
+    var history: RaftHistory?
     /// For each; short enough that a client that is told to come back in a second asks another node at once.
     var timeout: Duration = .seconds(1)
     /// After a failure, seconds until a client tries again.
     private static let rest = 0.005
+    private static let readers = 2
 
     func run(seconds: Double) async throws -> Outcome {
         let end = LoadClient.now() + seconds
@@ -91,6 +94,14 @@ struct ProposalLoad {
             for number in 0..<clients {
                 tasks.addTask { try await one(number, began, goesOn) }
             }
+            if let history {
+                for _ in 0..<Self.readers {
+                    tasks.addTask {
+                        try await HistoryReader(client: client, history: history).run(while: goesOn)
+                        return Outcome()
+                    }
+                }
+            }
             for try await outcome in tasks { all.add(outcome) }
         }
         all.seconds = LoadClient.now() - began
@@ -102,6 +113,7 @@ struct ProposalLoad {
 
     private func one(_ number: Int, _ began: Double, _ goesOn: @Sendable () -> Bool) async throws -> Outcome {
         var outcome = Outcome()
+        var process = history?.newProcess() ?? 0
         let interval = rate.map { Double(clients) / $0 }
         var due = began + Double(number) * (interval ?? 0) / Double(clients)
         while goesOn() {
@@ -110,14 +122,18 @@ struct ProposalLoad {
                 // What a pause held up is made good, up to a second of it.
                 due = max(due, LoadClient.now() - 1) + interval
             }
+            let (message, register) = client.registered(kind, bytes: bytes)
+            history?.invokesWrite(process, register)
             let sent = LoadClient.now()
             do throws(CallError) {
-                try await client.propose(client.message(kind, bytes: bytes), timeout: timeout)
+                try await client.propose(message, timeout: timeout)
                 let now = LoadClient.now()
+                history?.wrote(process, register)
                 outcome.acknowledged += 1
                 outcome.latencies.append(now - sent)
                 watch?.note(now)
             } catch {
+                if let history { process = history.failed(process, register, error) }
                 guard error.isRetryable || error.code == .deadlineExceeded else {
                     throw Failed(description: "a proposal was refused for good: \(error)")
                 }

@@ -10,7 +10,9 @@ struct RaftSuite: AsyncParsableCommand {
             Cases: throughput (three nodes), single (one), failover, stalls, snapshot, recovery, etcd. Without --case all but stalls and
             snapshot, which take minutes. Nodes run with their defaults, fsync on, in folders under TMPDIR, which must be on a disk. Clients
             send messages of 256 bytes that a rule matches and nothing runs for, one a call, over one connection to the leader; each waits
-            for the answer that its message is durable. etcd is measured where it is in PATH (apt-get install etcd-server): puts of 256
+            for the answer that its message is durable. With --history, what they asked and were told is written down for a checker of
+            linearizability, and messages are read besides, of throughput, single, failover and stalls: 'distric simulate check-history FILE'
+            judges it; figures are lower then. etcd is measured where it is in PATH (apt-get install etcd-server): puts of 256
             bytes over gRPC, on the same disk. Everything that is started is ended, after Ctrl-C too.
             """)
 
@@ -20,6 +22,7 @@ struct RaftSuite: AsyncParsableCommand {
     @Option(name: .long, help: "Minutes of stalls.") var minutes: Double = 10
     @Option(name: .customLong("state"), help: "Megabytes of state of the snapshot.") var megabytes = 1000
     @Option(name: .long, help: "Log entries of the recovery.") var entries = 1_000_000
+    @Option(name: .long, help: "Write what clients asked and were told into this file, one JSON object a line.") var history: String?
     @Flag(name: .long, help: "A JSON object a line.") var json = false
 
     private static let cases = ["throughput", "single", "failover", "stalls", "snapshot", "recovery", "etcd"]
@@ -30,6 +33,7 @@ struct RaftSuite: AsyncParsableCommand {
 
     func validate() throws {
         if let only, !Self.cases.contains(only) { throw ValidationError("no case '\(only)': \(Self.cases.joined(separator: ", "))") }
+        guard history != "" else { throw ValidationError("--history needs the name of a file") }
         guard seconds > 0, trials > 0, minutes > 0, megabytes > 0, entries > 0 else {
             throw ValidationError("--seconds, --trials, --minutes, --state and --entries must be more than 0")
         }
@@ -39,15 +43,16 @@ struct RaftSuite: AsyncParsableCommand {
     func run() async throws {
         let children = ChildProcesses()
         defer { children.endAll() }
+        let history = try history.map { path throws(RaftHistory.Failed) in try RaftHistory(path) }
         var own: [String: Double] = [:]
         for name in only.map({ [$0] }) ?? Self.cases.filter({ $0 != "stalls" && $0 != "snapshot" }) {
             switch name {
-            case "throughput": try await throughput(name, nodes: 3, children, &own)
-            case "single": try await throughput(name, nodes: 1, children, &own)
-            case "failover": try await FailoverCase(trials: trials, children: children, report: report).run()
+            case "throughput": try await throughput(name, nodes: 3, children, history, &own)
+            case "single": try await throughput(name, nodes: 1, children, history, &own)
+            case "failover": try await FailoverCase(trials: trials, children: children, report: report, history: history).run()
             case "stalls":
                 try await StallsCase(
-                    minutes: minutes, measured: seconds, warmUp: Self.warmUp, children: children, report: report
+                    minutes: minutes, measured: seconds, warmUp: Self.warmUp, children: children, report: report, history: history
                 ).run()
             case "snapshot":
                 try await SnapshotCase(megabytes: megabytes, seconds: seconds, children: children, report: report).run()
@@ -59,10 +64,13 @@ struct RaftSuite: AsyncParsableCommand {
                 .run()
             }
         }
+        try history?.close()
     }
 
     /// - Parameter own: gets the proposals a second of each cell.
-    private func throughput(_ name: String, nodes: Int, _ children: ChildProcesses, _ own: inout [String: Double]) async throws {
+    private func throughput(
+        _ name: String, nodes: Int, _ children: ChildProcesses, _ history: RaftHistory?, _ own: inout [String: Double]
+    ) async throws {
         Progress.tell("\(name): starting \(nodes) node\(nodes == 1 ? "" : "s")")
         let cluster = try RaftCluster(nodes, definitions: ProposalClient.definitions, children: children)
         defer { cluster.stop() }
@@ -70,7 +78,8 @@ struct RaftSuite: AsyncParsableCommand {
             let cell = "\(name)-\(clients)"
             Progress.tell("\(cell): \(Self.warmUp) s to warm up, then \(seconds) s")
             let client = try ProposalClient(cluster)
-            let load = ProposalLoad(client: client, clients: clients)
+            var load = ProposalLoad(client: client, clients: clients)
+            load.history = history
             _ = try await load.run(seconds: Self.warmUp)
             let outcome = try await load.run(seconds: seconds)
             await client.close()

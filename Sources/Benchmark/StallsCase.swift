@@ -11,6 +11,7 @@ struct StallsCase {
     let warmUp: Double
     let children: ChildProcesses
     let report: Report
+    var history: RaftHistory?
 
     private static let clients = 64
     private static let share = 0.8
@@ -27,7 +28,7 @@ struct StallsCase {
         let trouble = try Trouble(cluster)
         try await trouble.begin()
         let watch = PauseWatch()
-        (load.rate, load.watch) = (rate, watch)
+        (load.rate, load.watch, load.history) = (rate, watch, history)
         let end = LoadClient.now() + minutes * 60
         let outcome: ProposalLoad.Outcome
         do { outcome = try await load.run { LoadClient.now() < end && !trouble.isOver } } catch {

@@ -75,7 +75,7 @@ struct WireSuite: AsyncParsableCommand {
             var last = message
             let began = LoadClient.now()
             for number in 0..<count {
-                buffer.clear()
+                buffer.moveWriterIndex(to: 0)
                 message.encode(FrameHeader(type: M.type, id: UInt64(number)), nil, into: &buffer)
                 var decoder = FrameDecoder()
                 decoder.append(buffer)

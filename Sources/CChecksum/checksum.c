@@ -6,6 +6,7 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#include <wmmintrin.h>
 #elif defined(__aarch64__)
 #include <arm_acle.h>
 #include <sys/auxv.h>
@@ -51,6 +52,7 @@ static uint32_t crc_table(uint32_t crc, const unsigned char *p, size_t n) {
 #define STEP8(crc, word) ((uint32_t)_mm_crc32_u64(crc, word))
 #define STEP4(crc, word) _mm_crc32_u32(crc, word)
 #define STEP1(crc, byte) _mm_crc32_u8(crc, byte)
+#define WITH_PRODUCT __attribute__((target("sse4.2,pclmul")))
 #define HARDWARE_NAME "sse4.2"
 static int has_hardware(void) { return __builtin_cpu_supports("sse4.2"); }
 #elif defined(__aarch64__)
@@ -93,12 +95,56 @@ WITH_CRC static void fill_shifts(void) {
     }
 }
 
+#if defined(__x86_64__)
+// The same by a multiplication without carries: a sum is a polynomial in reflected order, and moving it past n bits of zeros multiplies it by
+// x^n mod P. The product of two such polynomials stands one bit too low and is reduced by the instruction itself, which brings 64 bits of its
+// own: hence x^(n - 33). `powers` has them for one to 32 words. Frames of some hundred bytes are summed in three parts of any length so.
+enum { WORDS = 32 };
+static uint32_t powers[2 * WORDS + 1];
+static int has_product;
+
+WITH_CRC static void fill_powers(void) {
+    // x^31 is 1 in reflected order; 31 bits on it are x^(64 - 33) for one word.
+    uint32_t power = 0x80000000u;
+    for (int bit = 0; bit < 31; bit++) power = (power >> 1) ^ (0x82F63B78u & (0u - (power & 1u)));
+    for (int words = 1; words <= 2 * WORDS; words++) {
+        powers[words] = power;
+        power = STEP8(power, 0);
+    }
+}
+
+WITH_PRODUCT static uint64_t product(uint32_t crc, uint32_t power) {
+    __m128i both = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)power), 0);
+    return (uint64_t)_mm_cvtsi128_si64(both);
+}
+
+/// Three parts of `words` words each, side by side.
+WITH_PRODUCT static uint32_t crc_parts(uint32_t crc, const unsigned char *p, size_t words) {
+    uint32_t second = 0, third = 0;
+    const unsigned char *q = p + 8 * words, *r = q + 8 * words;
+    for (size_t at = 0; at < 8 * words; at += 8) {
+        crc = STEP8(crc, load8(p + at));
+        second = STEP8(second, load8(q + at));
+        third = STEP8(third, load8(r + at));
+    }
+    return STEP8(0, product(crc, powers[2 * words]) ^ product(second, powers[words])) ^ third;
+}
+#endif
+
 static uint32_t shift(uint32_t crc, int block) {
     return shifts[block][0][crc & 0xFF] ^ shifts[block][1][crc >> 8 & 0xFF] ^ shifts[block][2][crc >> 16 & 0xFF] ^
            shifts[block][3][crc >> 24];
 }
 
 WITH_CRC static uint32_t crc_hardware(uint32_t crc, const unsigned char *p, size_t n) {
+#if defined(__x86_64__)
+    if (n >= 72 && n < 3 * 256 && has_product) {
+        size_t words = n / 24 < WORDS ? n / 24 : WORDS;
+        crc = crc_parts(crc, p, words);
+        p += 24 * words;
+        n -= 24 * words;
+    }
+#endif
     for (int block = 0; block < BLOCKS; block++) {
         size_t size = blocks[block];
         while (n >= 3 * size) {
@@ -135,6 +181,12 @@ static void choose(void) {
     fill_tables();
     int hardware = has_hardware();
     if (hardware) fill_shifts();
+#if defined(__x86_64__)
+    if (hardware && __builtin_cpu_supports("pclmul")) {
+        fill_powers();
+        has_product = 1;
+    }
+#endif
     chosen_name = hardware ? HARDWARE_NAME : "table";
     atomic_store_explicit(&chosen, hardware ? crc_hardware : crc_table, memory_order_release);
 }

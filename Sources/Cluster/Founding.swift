@@ -63,6 +63,21 @@ package enum FolderID {
         try disk.replace(path, with: Array("\(made)\n".utf8))
         return made
     }
+
+    private static let begun = "begun"
+
+    /// Whether the folder has had a log. It says so under its id, so that who takes that away is not known under it any more.
+    package static func hasBegun(_ folder: String, disk: any Disk) throws(StorageError) -> Bool {
+        guard let bytes = try disk.contents(of: folder + "/folder") else { return false }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").dropFirst().contains { $0 == begun }
+    }
+
+    /// From here on a folder without a log is one that has lost it. Durable when it returns, and before the server says anything to others.
+    package static func begin(_ folder: String, disk: any Disk) throws(StorageError) {
+        let path = folder + "/folder"
+        guard let bytes = try disk.contents(of: path), !(try hasBegun(folder, disk: disk)) else { return }
+        try disk.replace(path, with: Array(String(decoding: bytes, as: UTF8.self).trimmingLine.utf8) + Array("\n\(begun)\n".utf8))
+    }
 }
 
 extension String {

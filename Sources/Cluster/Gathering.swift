@@ -17,8 +17,14 @@ package final class Gathering: Sendable {
         /// What each node last said it knows of nodes that wait as this one does.
         var views: [NodeID: [NodeID]] = [:]
         var refusal: String?
+        /// By a node of its own cluster: what it has against this one.
+        var denial: String?
         /// How often somebody had a cluster, and did not say with whom it began.
         var unfounded = 0
+        /// What was said last of being refused, or removed.
+        var standing: String?
+        /// What was written down last of what is committed.
+        var kept: CommitMark?
     }
 
     private static let triesUnfounded = 20
@@ -55,7 +61,7 @@ package final class Gathering: Sendable {
         guard let caller = hello.node, caller == call.from else {
             throw CallError(.denied, "'\(call.from)' is not who says hello (\(hello.node?.text ?? "no node"))")
         }
-        if let refusal = directory.refusal(of: caller, folder: hello.folder) { throw CallError(.denied, refusal) }
+        if let refusal = directory.refusal(of: hello) { throw CallError(.denied, refusal) }
         take(call, hello)
         return message
     }
@@ -90,10 +96,11 @@ package final class Gathering: Sendable {
                         exchanges.increment()
                     } catch {
                         failures.increment()
-                        if error.code == .denied || error.code == .wrongCluster {
-                            state.withLock {
-                                $0.refusal = error.message.hasPrefix("\(address)") ? error.message : "\(address): \(error.message)"
-                            }
+                        guard error.code == .denied || error.code == .wrongCluster else { return }
+                        let text = error.message.hasPrefix("\(address)") ? error.message : "\(address): \(error.message)"
+                        state.withLock { state in
+                            state.refusal = text
+                            if error.code == .denied { state.denial = text }
                         }
                     }
                 }
@@ -202,14 +209,45 @@ package final class Gathering: Sendable {
         let before = driver.status
         directory.setJoining((before.voters + before.learners).isEmpty)
         if before.configurationIndex > .zero || before.snapshotIndex > .zero { directory.setFounders([]) }
+        state.withLock { $0.denial = nil }
         await exchange(with: addresses)
         let status = driver.status
         let members = status.voters + status.outgoing + status.learners
-        if members.contains(directory.node) { directory.keep(members: members) }
+        // What is only in force may still be taken back.
+        if status.configurationIndex <= status.commitIndex { directory.setConfiguration(status.configurationIndex, members: members) }
+        // One that has lost its log may know of fewer than there are.
+        if members.contains(directory.node), !status.isRecovering { directory.keep(members: members) }
+        tellStanding(status)
         if status.isLeader { await admit(driver, status, members) }
-        do throws(StorageError) { try directory.save() } catch {
-            telemetry.warn("gathering", "where the others are could not be written down: \(error)")
+        do throws(StorageError) {
+            try directory.save()
+            try keepCommit(driver)
+        } catch {
+            telemetry.warn("gathering", "where the others are, or what is committed, could not be written down: \(error)")
         }
+    }
+
+    /// So that this node can answer from what it has when it starts without the others.
+    private func keepCommit(_ driver: RaftDriver) throws(StorageError) {
+        guard let mark = driver.commitMark, mark != state.withLock({ $0.kept }) else { return }
+        try driver.keep(mark)
+        state.withLock { $0.kept = mark }
+    }
+
+    /// What the others have against this node, which cannot find it out by itself. Said once, and looked at with every turn.
+    private func tellStanding(_ status: RaftStatus) {
+        let (denial, before) = state.withLock { state in
+            defer { state.standing = state.denial ?? status.removal }
+            return (state.denial, state.standing)
+        }
+        let reason = denial ?? status.removal
+        guard reason != nil || before != nil else { return }
+        // Whom a leader sends its entries has a place, whatever one of the others thinks.
+        let hasPlace = status.removedAt == nil && status.leader != nil
+        telemetry.health.set("standing", reason == nil ? .up : hasPlace ? .degraded : .down, reason: reason ?? "")
+        guard let reason, reason != before else { return }
+        telemetry.events.emit(
+            denial == nil ? "cluster.removed" : "cluster.refused", subject: directory.node.text, severity: .error, reason)
     }
 
     /// Whoever wants to belong to the cluster becomes a voter once it has caught up (Raft section 6).

@@ -29,6 +29,9 @@ package final class PeerDirectory: Sendable {
         package var isJoining = false
         /// With whom its cluster began.
         package var founders: [NodeID] = []
+        /// Whom it knows to belong to the cluster, by which entry.
+        package var configurationIndex = LogIndex.zero
+        package var members: [NodeID] = []
         /// When it was last heard itself, or somebody said that it had just been.
         package var heard: Instant?
         /// When it said all of this itself: a rumour that is older is none.
@@ -37,7 +40,7 @@ package final class PeerDirectory: Sendable {
         package init(node: NodeID, address: PeerAddress) { (self.node, self.address) = (node, address) }
     }
 
-    private struct State {
+    struct State {
         var facts: [NodeID: Facts] = [:]
         /// Folders of those who belong or belonged to the cluster, as they were when they came.
         var folders: [NodeID: UUIDv7] = [:]
@@ -52,15 +55,17 @@ package final class PeerDirectory: Sendable {
 
     /// Nodes that are known at once: beyond it new ones are not noted.
     private static let limit = 4096
-    private static let factBytes = 300
+    static let factBytes = 300
     private static let forgottenAfter = Duration.seconds(10)
 
     package let own: OwnHello
     package let node: NodeID
     private let disk: any Disk
     private let path: String
-    private let clock: any NodeClock
-    private let state = Mutex(State())
+    let clock: any NodeClock
+    let state = Mutex(State())
+    let configuration = Mutex<(index: LogIndex, members: [NodeID])>((.zero, []))
+    let recorded: [NodeID]
     private let isJoining = Atomic(false)
     private let foundersOfOwn: Mutex<[NodeID]>
 
@@ -72,8 +77,9 @@ package final class PeerDirectory: Sendable {
     {
         (self.own, self.node, self.disk, self.path, self.clock) = (own, node, disk, path, clock)
         foundersOfOwn = Mutex(founders)
-        guard let bytes = try disk.contents(of: path) else { return }
         var found = State()
+        var recorded: [NodeID] = []
+        let bytes = try disk.contents(of: path) ?? []
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
             let words = line.split(separator: " ", omittingEmptySubsequences: false)
             // One that cannot be read is heard again from the node itself.
@@ -85,7 +91,9 @@ package final class PeerDirectory: Sendable {
             facts.roles = ["coordinator"]
             found.facts[known] = facts
             found.folders[known] = facts.folder
+            if words.dropFirst(3).contains("member") { recorded.append(known) }
         }
+        self.recorded = recorded
         state.withLock { $0 = found }
     }
 
@@ -123,20 +131,11 @@ package final class PeerDirectory: Sendable {
         var facts = Self.facts(of: hello, node, address)
         facts.isConnected = true
         facts.isJoining = isJoining.load(ordering: .relaxed)
+        (facts.configurationIndex, facts.members) = configuration.withLock { $0 }
         facts.founders = foundersOfOwn.withLock { $0 }
         facts.heard = clock.now
         facts.told = facts.heard
         return facts
-    }
-
-    /// Why a node is not the one that has this id; nil when it is, or nothing is known against it.
-    package func refusal(of node: NodeID, folder: UUIDv7?) -> String? {
-        // Itself, under another name of its address.
-        if node == self.node, let folder, folder == own.current.folder { return nil }
-        guard node != self.node else { return "this node has the id '\(node)' itself: give the other one an id of its own (--id)" }
-        guard let folder, let known = state.withLock({ $0.folders[node] }), known != folder else { return nil }
-        return
-            "node id '\(node)' belongs to a data folder that is not this one: what it promised was there. Remove it first ('distric raft remove \(node)' on a node of the cluster), or start this one under a new id (--id) with --join"
     }
 
     // MARK: Hearing
@@ -173,6 +172,7 @@ package final class PeerDirectory: Sendable {
                 // Another folder under an id that belongs to somebody is nobody.
                 if let known = state.folders[item.node], let folder = item.folder, known != folder { continue }
                 if let old {
+                    guard !isCopy(item, of: old, in: state) else { continue }
                     // One that was started earlier, and speaks when the later one does no more, is the one that there is.
                     let isGone = old.heard.map { now.duration(since: $0) >= Self.forgottenAfter } ?? true
                     guard item.epoch >= old.epoch || direct && isGone else { continue }
@@ -183,6 +183,7 @@ package final class PeerDirectory: Sendable {
                     if direct, item.epoch == old.epoch {
                         // A hello says nothing of these, and one of an old connection may have been said before more was known.
                         (item.isJoining, item.founders, item.told) = (old.isJoining, old.founders, old.told)
+                        (item.configurationIndex, item.members) = (old.configurationIndex, old.members)
                         item.http = item.http ?? old.http
                         item.cluster = item.cluster ?? old.cluster
                     }
@@ -200,7 +201,7 @@ package final class PeerDirectory: Sendable {
     package func keep(members: [NodeID]) {
         let now = clock.now
         state.withLock { state in
-            state.members = members
+            if state.members != members { (state.members, state.isDirty) = (members, true) }
             state.belonged = state.belonged.filter { state.facts[$0.key] != nil }
             // Who came once and went again without belonging to it.
             state.facts = state.facts.filter { node, facts in
@@ -257,6 +258,7 @@ package final class PeerDirectory: Sendable {
             if let told = facts.told { words.append("told-ms=\(max(0, now.duration(since: told).milliseconds))") }
             if let expects = facts.expects { words.append("expects=\(expects)") }
             if facts.isJoining { words.append("joining=yes") }
+            if let fact = Self.configurationFact(facts.configurationIndex, facts.members) { words.append("members=\(fact)") }
             if !facts.founders.isEmpty { words.append("founders=" + facts.founders.map(\.text).joined(separator: ",")) }
             if let heard = facts.heard { words.append("silent-ms=\(max(0, now.duration(since: heard).milliseconds))") }
             return MemberNews(node: facts.node, epoch: facts.epoch, incarnation: 0, state: .alive, facts: words)
@@ -288,6 +290,7 @@ package final class PeerDirectory: Sendable {
                 facts.expects = words["expects"].flatMap { UInt16($0) }
                 facts.isJoining = words["joining"] == "yes"
                 facts.founders = (words["founders"] ?? "").split(separator: ",").compactMap { try? NodeID(String($0)) }
+                (facts.configurationIndex, facts.members) = Self.readConfiguration(words["members"])
                 facts.epoch = item.epoch
                 facts.heard = Self.instant(words["silent-ms"], now)
                 return facts
@@ -307,6 +310,7 @@ package final class PeerDirectory: Sendable {
             state.isDirty = false
             return state.facts.values.filter { $0.roles.contains("coordinator") }.sorted { $0.node < $1.node }.map { facts in
                 "\(facts.node) \(facts.address) \((state.folders[facts.node] ?? facts.folder)?.description ?? "-")"
+                    + (state.members.contains(facts.node) ? " member" : "")
             }
         }
         guard let lines else { return }

@@ -150,6 +150,7 @@ extension RaftDriver {
         status.target = configuration.target
         status.configurationIndex = core.log.configurationIndex
         status.isRecovering = core.isRecovering
+        status.removedAt = removal(core)
         status.transferTo = core.transfer?.to
         status.elections = events.elections
         var seen: [NodeID] = []

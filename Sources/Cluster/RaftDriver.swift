@@ -17,10 +17,17 @@ package final class RaftDriver: Sendable {
         package var segmentBytes = 16 << 20
         /// A snapshot is taken when the log grew by this much, or by the size of the last snapshot if that is more.
         package var snapshotBytes = 64 << 20
-        package var raft = RaftSettings()
+        package var raft = Self.raft
         /// Bytes that may wait for one other server.
         package var linkBytes = 16 << 20
         package init() {}
+
+        /// Followers hear of what was committed with the next entries, or soon: half the messages, and half the times that each of them is woken.
+        private static var raft: RaftSettings {
+            var raft = RaftSettings()
+            raft.commitDelay = .milliseconds(2)
+            return raft
+        }
     }
 
     /// What happens to the log, in order; called by whoever brought the event, who holds the lock: it must hand over and return.
@@ -89,6 +96,8 @@ package final class RaftDriver: Sendable {
     let bytesSinceSnapshot = Atomic<Int>(0)
     let lastSnapshotBytes = Atomic<Int>(0)
     let events: RaftEvents
+    /// Of proposals that are traced.
+    package let proposals: ProposalSpans
     /// Of snapshots whose last chunk was written, until the core is told.
     private let received = Mutex<[(mark: SnapshotMark, isWhole: Bool)]>([])
 
@@ -101,9 +110,12 @@ package final class RaftDriver: Sendable {
         self.telemetry = telemetry
         snapshots = SnapshotStore(disk: disk, folder: folder + "/snapshots")
         events = RaftEvents(node: node, telemetry: telemetry)
+        proposals = ProposalSpans(telemetry.spans)
         peers = network.map {
             RaftPeers(node: node, network: $0, chunkBytes: settings.raft.chunkBytes, limit: settings.linkBytes, telemetry: telemetry)
         }
+        // There from the beginning, at 0.
+        _ = rollbacks
     }
 
     // MARK: Starting
@@ -117,19 +129,13 @@ package final class RaftDriver: Sendable {
         replay: (LogEntry) throws(StorageError) -> Void, accept: (SegmentedLog.Recovery) throws(StorageError) -> Void, observer: Observer
     ) throws(StorageError) -> Started {
         try disk.makeDurableFolder(folder)
-        var base = Configuration(voters: founders)
-        if let (manifest, bytes) = try snapshots.newest() {
+        let (company, newest) = try company(founders: founders)
+        let (base, isAlone) = (company.base, company.isAlone)
+        if let (manifest, bytes) = newest {
             lastSnapshotBytes.store(manifest.bytes, ordering: .relaxed)
-            let own = try RaftStorage.mark(manifest, folder: folder).configuration
-            // A snapshot of a program that knew no configurations has that of one server.
-            if !own.isEmpty { base = own }
             try restore(manifest, bytes)
         }
-        let isAlone = base == Configuration(voters: [node])
-        // Compaction leaves the last file, whatever the snapshot: no file at all is a loss.
-        if isAlone, let position = try snapshots.newestManifest()?.position, !(try hasLog) {
-            throw .gap(path: folder + "/log", expected: position.index, found: .zero)
-        }
+        try noteLostLog(company, newest?.0)
         var isReplaying = isAlone
         var entries: [LogEntry] = []
         let (storage, found) = try RaftStorage.open(
@@ -141,22 +147,29 @@ package final class RaftDriver: Sendable {
             if isReplaying { try replay(entry) }
         }
         entries.removeAll { $0.index > found.recovery.last.index }
+        let kept = try keptCommit()
+        var distrust = found.distrust
         // A log that is to be repaired is behind whatever was written from it.
-        if found.distrust == nil { try accept(found.recovery) }
+        if distrust == nil, let reason = try missing(company, entries, found.recovery, kept, accept) {
+            try RaftStorage.record(reason, folder: folder, disk: disk)
+            distrust = reason
+        }
         bytesSinceSnapshot.store(found.recovery.bytes, ordering: .relaxed)
         var mark = found.snapshot
         if mark?.configuration.isEmpty == true { mark?.configuration = base }
         var core = RaftCore(
             id: node, settings: settings.raft.validated(), hardState: found.hardState, snapshot: mark, configuration: base,
-            isRecovering: found.distrust != nil, seed: Self.randomSeed, now: telemetry.clock.now)
+            isRecovering: distrust != nil, seed: Self.randomSeed, now: telemetry.clock.now)
         for entry in entries { core.restore(entry) }
-        if let reason = found.distrust { events.distrusts(reason) }
+        if let kept { core.restoreCommit(kept.index, term: kept.term) }
+        if let reason = distrust { events.distrusts(reason) }
         core.started(now: telemetry.clock.now)
         var leads: (Term, LogIndex)?
         if core.configuration == Configuration(voters: [node]), !core.isRecovering {
             try win(&core, storage)
             leads = (core.term, core.log.lastIndex)
         }
+        try FolderID.begin(parentFolder(of: folder), disk: disk)
         self.observer.withLock { $0 = observer }
         let thread = LogThread(log: storage.log, votes: storage.votes, clock: telemetry.clock, observer: logObserver)
         events.begin(core, leads: leads != nil)
@@ -165,10 +178,6 @@ package final class RaftDriver: Sendable {
         if core.commitIndex > .zero { observer.committed(core.commitIndex) }
         register()
         return Started(recovery: found.recovery, snapshotIndex: found.snapshot?.index ?? .zero, leads: leads)
-    }
-
-    private var hasLog: Bool {
-        get throws(StorageError) { try disk.list(folder + "/log").contains { $0.hasSuffix(".log") } }
     }
 
     /// Another one for each start, as the core wants it.

@@ -64,58 +64,64 @@ final class RaftEvents: Sendable {
         telemetry.health.set(
             "raft-recovery", .degraded, reason: "this server does not vote until its leader has made good what was lost: \(reason)")
         emit(
-            "raft.recovering", "does not vote and counts for nothing until what was lost has come from the others again: \(reason)", .error)
+            "raft.recovering", "\(node) does not vote and counts for nothing until what it lost has come from the others again: \(reason)",
+            .error)
     }
 
     func see(_ transition: RaftTransition, _ core: borrowing RaftCore) {
         switch transition {
         case .becameFollower(let term, let leader, let reason):
             if let leader { found(leader, term) } else { lost(reason) }
-            emit("raft.follower", "follows in term \(term): \(words(reason))\(leader.map { ", '\($0)' leads" } ?? "")")
+            emit("raft.follower", "\(node) follows \(leader.map { "\($0) " } ?? "")in term \(term): \(words(reason))")
         case .becamePreCandidate(let term, let reason):
             // Once for each time without a leader, not for each try.
             guard lost(reason) else { return }
-            emit("raft.pre_candidate", "asks for votes for term \(term.next): \(words(reason))", .warning)
+            emit("raft.pre_candidate", "\(node) is a pre-candidate for term \(term.next): \(words(reason))", .warning)
         case .becameCandidate(let term, let reason):
             lost(reason)
             elected[reason]?.increment()
-            emit("raft.candidate", "campaigns in term \(term): \(words(reason))", .warning)
+            emit("raft.candidate", "\(node) is a candidate in term \(term): \(words(reason))", .warning)
         case .becameLeader(let term):
             found(node, term)
-            emit("raft.leader", "leads term \(term)")
+            emit("raft.leader", "\(node) leads term \(term)")
         case .foundLeader(let term, let leader): found(leader, term)
         case .truncated(let index):
             truncations.increment()
             emit(
                 "raft.truncated",
-                "cut its log off after entry \(index): the leader has other entries there, and none of these was committed", .warning)
-        case .configuration(let index, let configuration): emit("raft.configuration", "entry \(index): \(Self.text(configuration))")
-        case .configurationCommitted(let index): emit("raft.configuration_committed", "the configuration of entry \(index) is committed")
-        case .transferBegan(let target): emit("raft.transfer", "hands leadership to '\(target)'")
+                "\(node) cut its log off after entry \(index): the leader has other entries there, and none of these was committed",
+                .warning)
+        case .configuration(let index, let configuration):
+            emit("raft.configuration", "\(node) has the members of entry \(index): \(Self.text(configuration))")
+        case .configurationCommitted(let index):
+            emit("raft.configuration_committed", "\(node) knows that the members of entry \(index) are committed")
+        case .transferBegan(let target): emit("raft.transfer", "\(node) hands leadership to \(target)")
         case .transferEnded(let target, let isDone):
             emit(
-                "raft.transfer", isDone ? "'\(target)' has taken over" : "'\(target)' did not take over in time; '\(node)' leads on",
+                "raft.transfer",
+                isDone ? "\(target) has taken over from \(node)" : "\(target) did not take over in time, and \(node) leads on",
                 isDone ? .info : .warning)
         case .snapshotSent(let target, let index):
             snapshotsSent.increment()
-            emit("raft.snapshot_sent", "sends '\(target)' the snapshot at entry \(index): the log that it needs is compacted")
+            emit("raft.snapshot_sent", "\(node) sends \(target) the snapshot at entry \(index): the log that it needs is compacted")
         case .snapshotResumed(let index, let chunk):
-            emit("raft.snapshot_resumed", "the snapshot at entry \(index) goes on at chunk \(chunk)")
+            emit("raft.snapshot_resumed", "\(node) goes on with the snapshot at entry \(index) at chunk \(chunk)")
         case .snapshotInstalled(let index):
             snapshotsInstalled.increment()
-            emit("raft.snapshot_installed", "the leader's snapshot at entry \(index) has taken the place of the log")
+            emit("raft.snapshot_installed", "\(node) has put the leader's snapshot at entry \(index) in the place of its log")
         case .peerRecovering(let peer):
             emit(
-                "raft.peer_recovering", "'\(peer)' has lost its vote or a part of its log and does not count until it has all again",
+                "raft.peer_recovering", "\(peer) has lost its vote or a part of its log, and does not count until it has all again",
                 .warning)
         case .trusted(let index):
             telemetry.health.set("raft-recovery", .up)
-            emit("raft.trusted", "has all that it lost again, up to entry \(index), and votes")
+            emit("raft.trusted", "\(node) has all that it lost again, up to entry \(index), and votes")
         }
     }
 
+    /// - Parameter text: a sentence that names the server it is about.
     private func emit(_ kind: String, _ text: String, _ severity: Event.Severity = .info) {
-        telemetry.events.emit(kind, subject: node.text, severity: severity, "\(node) \(text)")
+        telemetry.events.emit(kind, subject: node.text, severity: severity, text)
     }
 
     /// Whether it was not known before.
@@ -139,7 +145,7 @@ final class RaftEvents: Sendable {
         guard let (duration, reason) = took else { return }
         leaderChanges.increment()
         note(.init(term: term, reason: reason.rawValue, at: telemetry.clock.wall, leader: leader, took: duration))
-        if leader != node { emit("raft.leader", "'\(leader)' leads term \(term), after \(duration.milliseconds) ms without a leader") }
+        if leader != node { emit("raft.leader", "\(leader) leads term \(term), after \(duration.milliseconds) ms without a leader") }
     }
 
     private func note(_ election: RaftStatus.Election) {

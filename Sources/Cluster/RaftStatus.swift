@@ -43,7 +43,7 @@ package struct RaftStatus: Equatable, Sendable {
     }
 
     package var node: NodeID
-    /// follower, preCandidate, candidate or leader.
+    /// follower, pre-candidate, candidate or leader.
     package var role = "follower"
     package var term = Term(0)
     package var leader: NodeID?
@@ -64,6 +64,8 @@ package struct RaftStatus: Equatable, Sendable {
     /// The entry whose configuration is in force.
     package var configurationIndex = LogIndex.zero
     package var isRecovering = false
+    /// The entry by which this server was removed; nil while it belongs to the group, or never did.
+    package var removedAt: LogIndex?
     /// Leadership is being handed to it.
     package var transferTo: NodeID?
     /// Of the members but this one, sorted by id.

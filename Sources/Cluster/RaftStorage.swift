@@ -61,6 +61,10 @@ package final class RaftStorage {
         case .fresh: break
         case .lost(let reason): loss = "vote: \(reason)"
         }
+        // A vote is given by a server that has started, and so has a log.
+        if !hasLog, case .intact(let own) = opening, own.term > Term(0) {
+            loss = loss ?? "log: no file of it is there, though there is a vote"
+        }
         // Compaction leaves the last file, whatever the snapshot.
         if !hasLog, manifest != nil { loss = loss ?? "log: no file of it is there, though there is a snapshot" }
         if let loss {
@@ -74,7 +78,8 @@ package final class RaftStorage {
         )
     }
 
-    private var marker: String { folder + "/recovering" }
+    private static func marker(_ folder: String) -> String { folder + "/recovering" }
+    private var marker: String { Self.marker(folder) }
 
     /// Of a start before this one.
     private func lossOnRecord() throws(StorageError) -> String? {
@@ -83,6 +88,18 @@ package final class RaftStorage {
 
     /// Before a new vote file is written: a restart must not forget it.
     private func record(_ loss: String) throws(StorageError) { try disk.replace(marker, with: Array(loss.utf8)) }
+
+    /// For a loss of which whoever starts the server knows. Durable when it returns; a loss that is on record stays so.
+    package static func record(_ loss: String, folder: String, disk: any Disk) throws(StorageError) {
+        let known = try disk.contents(of: marker(folder)).map { String(decoding: $0, as: UTF8.self) }
+        guard known?.contains(loss) != true else { return }
+        // Of many losses the first ones say enough.
+        let text = ([known, loss].compactMap(\.self).joined(separator: "; ")).prefix(2000)
+        try disk.replace(marker(folder), with: Array(text.utf8))
+    }
+
+    /// The server has found out while it runs that it has lost something. Durable when it returns.
+    package func distrust(_ loss: String) throws(StorageError) { try record(loss) }
 
     /// The leader said that the server has all of the log again, and the entries that say so are durable.
     package func trust() throws(StorageError) {

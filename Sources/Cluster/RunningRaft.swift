@@ -20,6 +20,9 @@ struct RunningRaft: Sendable {
             try storage.snapshots.release(.init(index: mark.index, term: mark.term, chain: mark.chain))
         }
         func trust() throws(StorageError) { try storage.trust() }
+        func distrust() throws(StorageError) {
+            try storage.distrust("log: the leader knows of entries that were here and are not any more")
+        }
         /// Nil for an entry that is not in the log any more.
         func chain(at index: LogIndex) throws(StorageError) -> UInt64? {
             do throws(StorageError) { return try storage.log.position(at: index)?.chain } catch {
@@ -79,6 +82,7 @@ struct RunningRaft: Sendable {
             heard[sender] = driver.telemetry.clock.coarseNow
         }
         core.handle(event, now: driver.telemetry.clock.now, into: &output)
+        if driver.proposals.isWatching { driver.proposals.see(core) }
         perform(driver)
     }
 
@@ -135,6 +139,7 @@ struct RunningRaft: Sendable {
                 driver?.handle(.fetched(peer: fetch.peer, (try? result.get()) ?? []))
             }
         }
+        if let lost = output.lost { driver.tell(lost) }
         if let mark = output.incoming { resume(mark, driver) }
         holdWhatIsSent()
         if !output.messages.isEmpty { queue(driver) }
@@ -144,11 +149,13 @@ struct RunningRaft: Sendable {
     }
 
     private func begin(_ write: RaftOutput.Write, _ driver: RaftDriver) {
+        let storage = storage
+        // Before all that waits together with it is done, and so before anybody is told.
+        if write.isDistrusted { thread.perform { () throws(StorageError) in try storage.distrust() } }
         guard let chunk = write.chunk else {
             thread.write(storage.operations(of: write), ticket: write.ticket)
             return
         }
-        let storage = storage
         thread.write(storage.operations(of: write), ticket: write.ticket) { [weak driver] () throws(StorageError) in
             if let isWhole = try storage.receive(chunk) { driver?.didReceive(chunk.snapshot, isWhole: isWhole) }
         }

@@ -27,6 +27,10 @@ package struct HeldAssignment: Equatable, Sendable {
         self.attempt = attempt
         self.fence = fence
     }
+
+    package init(_ told: HeldTask) { self.init(run: told.run, task: told.task, attempt: Int(told.attempt), fence: told.fence) }
+
+    package var told: HeldTask { HeldTask(run: run, task: task, attempt: attempt, fence: fence) }
 }
 
 /// A worker as a coordinator reaches it. Calls return at once; results come back through a `ReportSink`.
@@ -43,6 +47,17 @@ package protocol WorkerLink: Sendable {
     func log(run: RunID, task: String, attempt: Int) -> [UInt8]?
     /// How many bytes an attempt wrote, and the last of them.
     func logTail(run: RunID, task: String, attempt: Int, bytes: Int) -> (total: Int, tail: [UInt8])
+    /// Of a worker in another process: which of its sessions this is. Nil for one in this process, which does not come and go.
+    var session: UInt64? { get }
+    /// Whether it takes nothing new: the worker itself keeps that, over its own starts and those of coordinators.
+    var isCordoned: Bool { get }
+    func cordon(_ flag: Bool)
+}
+
+extension WorkerLink {
+    package var session: UInt64? { nil }
+    package var isCordoned: Bool { false }
+    package func cordon(_ flag: Bool) {}
 }
 
 /// Where workers report.

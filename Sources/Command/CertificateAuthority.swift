@@ -50,9 +50,8 @@ enum CertificateHolder {
             do { _ = try NodeID(name) } catch { throw CommandFailure(.usage, "\(error)") }
         case .client(let name):
             // The same letters: it becomes a part of a URI and of a file's name.
-            guard (try? NodeID(name)) != nil else {
-                throw CommandFailure(
-                    .usage, "client name '\(name.prefix(80))' is not valid: 1 to 63 bytes of a-z, 0-9, '.' and '-'")
+            do throws(IdentifierError) { _ = try NodeID(name) } catch {
+                throw CommandFailure(.usage, "client name '\(name.prefix(80))' is not valid: \(error.rule)")
             }
         }
         guard name != "ca", !name.hasSuffix("-key") else {

@@ -129,29 +129,3 @@ enum Output {
         return Int(size.ws_col)
     }
 }
-
-/// Finds a command word that does not exist before the parser complains in general terms.
-enum Spelling {
-    static func problem(_ arguments: [String], in root: any ParsableCommand.Type) -> String? {
-        var command = root
-        var path = ["distric"]
-        for word in arguments.first == "help" ? arguments.dropFirst() : arguments[...] {
-            let children = command.configuration.subcommands
-            guard !children.isEmpty, !word.hasPrefix("-"), word != "help" else { return nil }
-            let names = children.map { name(of: $0) }
-            guard let place = names.firstIndex(of: word) else {
-                if command.configuration.defaultSubcommand != nil, path.count > 1 { return nil }
-                let meant = suggestion(for: word, among: names).map { "; did you mean '\(path.joined(separator: " ")) \($0)'?" } ?? ""
-                return
-                    "no command '\(path.dropFirst().map { $0 + " " }.joined())\(word)'\(meant)\n\(path.joined(separator: " ")) has: \(names.joined(separator: ", "))"
-            }
-            command = children[place]
-            path.append(word)
-        }
-        return nil
-    }
-
-    private static func name(of command: any ParsableCommand.Type) -> String {
-        command.configuration.commandName ?? String(describing: command).lowercased()
-    }
-}

@@ -76,9 +76,11 @@ struct NodeCommand: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
+        let settings = try options.settings()
+        guard !WorkerNode.isMeant(by: settings) else { return try await work(settings) }
         let node: Node
         do {
-            node = try await Node.open(settings: try options.settings(), guardProgram: OwnProgram.path, stopsOnSignals: true)
+            node = try await Node.open(settings: settings, guardProgram: OwnProgram.path, stopsOnSignals: true)
         } catch is CancellationError {
             // Told to stop while it waited for others.
             return
@@ -98,6 +100,20 @@ struct NodeCommand: AsyncParsableCommand {
             // The first that fails ends the others.
             while try await group.next() != nil {}
         }
+    }
+
+    /// A worker and nothing else: definitions and messages are a coordinator's.
+    private func work(_ settings: Settings) async throws {
+        guard apply.isEmpty, submit == nil else {
+            throw CommandFailure(.usage, "--apply and --submit need a coordinator, and node.role is worker: leave them out")
+        }
+        let node: WorkerNode
+        do {
+            node = try await WorkerNode.open(settings: settings, guardProgram: OwnProgram.path, stopsOnSignals: true)
+        } catch is CancellationError {
+            return
+        }
+        try await node.run()
     }
 }
 

@@ -22,7 +22,7 @@ struct PingCommand: AsyncParsableCommand {
 
     @Argument(help: "host:port, [::1]:port or unix:PATH; port 9000 when left out.") var address = "127.0.0.1:9000"
     @Option(name: [.customShort("c"), .long], help: "How many; without it until Ctrl-C.") var count: Int?
-    @Option(name: [.customShort("i"), .long], help: "How long from one to the next; 0: at once.") var interval = "1s"
+    @Option(name: [.customShort("i"), .long], help: "How long from one to the next: 200ms; 0: at once.") var interval = "1s"
     @Option(name: [.customShort("s"), .long], help: "Bytes there and back.") var size = 56
     @Option(name: .long, help: "How long to wait for each answer.") var timeout = "5s"
     @Option(name: .customLong("tls-certificate"), help: "PEM file: a certificate for this client (distric certs issue --client).")
@@ -35,12 +35,8 @@ struct PingCommand: AsyncParsableCommand {
     func validate() throws {
         guard count.map({ (1...100_000_000).contains($0) }) ?? true else { throw ValidationError("-c must be 1 or more") }
         guard (0...8192).contains(size) else { throw ValidationError("-s must be 0 to 8192 bytes") }
-        guard let wait = Duration(text: interval), wait >= .zero else {
-            throw ValidationError("-i '\(interval)' is no duration; write 200ms")
-        }
-        guard let limit = Duration(text: timeout), limit > .zero else {
-            throw ValidationError("--timeout '\(timeout)' is no duration; write 5s")
-        }
+        _ = try DurationFlag.read(interval, of: "-i", allowsNone: true, example: "200ms, or 0 for at once")
+        _ = try DurationFlag.read(timeout, of: "--timeout", example: "500ms or 5s")
         guard [certificate, key, authority].allSatisfy({ $0 == nil }) || [certificate, key, authority].allSatisfy({ $0 != nil }) else {
             throw ValidationError("--tls-certificate, --tls-key and --tls-authority go together")
         }

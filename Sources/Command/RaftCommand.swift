@@ -11,11 +11,12 @@ struct RaftCommand: AsyncParsableCommand {
         commandName: "raft",
         abstract: "The consensus of the cluster: who leads, its members, what is on a node's disk, and scripts that try it by hand.",
         discussion: """
-            Log and script need no node; the others ask one.
+            Script, and log with a folder, need no node; the others ask one.
 
               distric raft
               distric raft peers
               distric raft transfer --to c-2
+              distric raft log list
               distric raft log verify /var/lib/distric
               distric raft script scenario.txt
             """,
@@ -23,15 +24,17 @@ struct RaftCommand: AsyncParsableCommand {
 
     struct Log: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "What a node has of the log on its disk; nothing of it is changed.",
+            abstract: "What a node has of the log: asked of a node (list, diff), or read from a folder (inspect, verify, dump).",
             discussion: """
-                The folder is a node's data folder, or raft in it. A node that runs may have it meanwhile: what it writes just then is read again.
+                Nothing of it is changed. The folder is a node's data folder, or raft in it. A node that runs may have it meanwhile: what it writes just then is read again.
 
+                  distric raft log list --limit 20
+                  distric raft log diff c-1 c-2
                   distric raft log inspect /var/lib/distric
                   distric raft log verify /var/lib/distric
                   distric raft log dump /var/lib/distric --from 1000 --to 1010
                 """,
-            subcommands: [Inspect.self, Verify.self, Dump.self])
+            subcommands: RaftLogCommands.all + [Inspect.self, Verify.self, Dump.self])
     }
 
     struct Script: AsyncParsableCommand {
@@ -206,8 +209,10 @@ extension RaftCommand.Log {
         static let configuration = CommandConfiguration(
             abstract: "Read the vote, the newest snapshot and the whole log, and judge as the node does that starts on it.",
             discussion: """
+                Of a data folder also whose it is, and whether the history goes beyond the log, which then lost its end.
+
                 Exit codes: 0 clean; 1 a torn tail, which was never acknowledged and is cut off when the node starts; 2 damage, with its
-                place: restore the folder from a backup, or let the node have it from the other servers; 65 no log at all.
+                place, and with what is left to do; 65 no log at all; 78 a newer distric wrote it.
 
                   distric raft log verify /var/lib/distric
                   distric raft log verify --json /backup/n1 | jq .problems
@@ -225,7 +230,7 @@ extension RaftCommand.Log {
             case .clean: return
             case .torn: throw ShellEnded(code: 1)
             case .damaged:
-                Session.current.note("nothing was changed; restore the folder from a backup, or from another server of the cluster\n")
+                Session.current.note("nothing was changed. \(LogInspection.wayBack)\n")
                 throw ShellEnded(code: 2)
             }
         }

@@ -36,7 +36,8 @@ struct RecoverCommand: AsyncParsableCommand {
         guard !data.contains("") else { throw ValidationError("the folder's name is empty") }
         var seen: Set<String> = []
         for folder in data where !seen.insert(Self.real(folder)).inserted { throw ValidationError("\(folder) is given twice") }
-        if let from, (try? NodeID(from)) == nil { throw ValidationError("--from '\(from)' is no node id") }
+        guard let from else { return }
+        do throws(IdentifierError) { _ = try NodeID(from) } catch { throw ValidationError("--from: \(error)") }
     }
 
     /// The same for two names of one folder.
@@ -54,14 +55,14 @@ struct RecoverCommand: AsyncParsableCommand {
             throw CommandFailure(error)
         }
         show(recovery)
-        guard from != nil || yes || recovery.survivors.count == 1 else { throw nothingChanged(recovery.mostAdvanced) }
+        guard from != nil || yes || recovery.survivors.count == 1 else { throw nothingChanged(recovery, recovery.mostAdvanced) }
         do throws(DisasterProblem) {
             chosen = try recovery.chosen(from.flatMap { try? NodeID($0) })
             try recovery.check(chosen, acceptsLoss: acceptLoss)
         } catch {
             throw CommandFailure(error)
         }
-        try confirm(chosen)
+        try confirm(recovery, chosen)
         let now = ClusterTime(milliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1000)))
         let outcome: ClusterRecovery.Outcome
         do throws(DisasterProblem) { outcome = try recovery.recover(chosen, now: now) } catch { throw CommandFailure(error) }
@@ -73,53 +74,66 @@ struct RecoverCommand: AsyncParsableCommand {
     private static let columns = [
         Column("NODE", "node"), Column("EPOCH", "epoch"), Column("LAST TERM", "lastTerm"), Column("LAST INDEX", "lastIndex"),
         Column("COMMITTED", "committed"), Column("SNAPSHOT", "snapshot"), Column("VOTERS", "voters"), Column("STATE", "state"),
-        Column("LOST", "lost"), Column("MOST") { $0["most"]?.bool == true ? "*" : "" }, Column("FOLDER", "folder"),
+        Column("LOST") { lost($0) },
+        Column("MOST") { $0["most"]?.bool == true ? "*" : "" }, Column("FOLDER", "folder"),
     ]
 
+    /// `3+` where those that are not here may have more.
+    private static func lost(_ survivor: Value) -> String {
+        guard let count = survivor["lost"]?.int else { return survivor["lost"]?.string ?? "" }
+        return survivor["lostAtLeast"]?.bool == true ? "\(count)+" : "\(count)"
+    }
+
     private func show(_ recovery: ClusterRecovery) {
-        let best = recovery.mostAdvanced
-        let rows = recovery.survivors.map { survivor -> Value in
-            guard case .map(var fields) = survivor.value else { return survivor.value }
-            fields["most"] = .bool(survivor.node == best.node)
-            return .map(fields)
-        }
+        let rows = recovery.survivors.map(recovery.value(of:))
         let out = Session.current.out
-        guard !json else { return out(JSONWriter.text(["survivors": .list(rows), "hasQuorum": .bool(recovery.hasQuorum)]) + "\n") }
-        out("cluster \(best.cluster)\n\n")
+        guard !json else {
+            return out(
+                JSONWriter.text(
+                    .object([
+                        "survivors": .list(rows), "hasQuorum": .bool(recovery.hasQuorum), "needless": recovery.needless.map(Value.string),
+                        "unknownLoss": recovery.unknownLoss.map(Value.string),
+                    ])) + "\n")
+        }
+        out("cluster \(recovery.mostAdvanced.cluster)\n\n")
         out(Rendering(format: .table, width: Session.current.width).rows(rows, Self.columns))
         for survivor in recovery.survivors {
             for problem in survivor.problems { out("\(survivor.node): \(PlainText.oneLine(problem))\n") }
             if survivor.isHalfRecovered { out("\(survivor.node): a recovery was broken off; this one goes on with it\n") }
         }
-        guard recovery.hasQuorum else { return }
-        Session.current.note(
-            "these are a majority of the voters: start them, and they elect a leader and lose nothing; to recover from one of them is not needed\n"
-        )
+        if let words = recovery.needless ?? recovery.unknownLoss { Session.current.note("\(words)\n") }
     }
 
     // MARK: Asking
 
-    private func confirm(_ chosen: Survivor) throws(CommandFailure) {
+    private func confirm(_ recovery: ClusterRecovery, _ chosen: Survivor) throws(CommandFailure) {
         guard !yes else { return }
         let cluster = chosen.cluster.description
         let session = Session.current
-        guard !json, session.readsInput, session.url == nil, isatty(0) == 1, isatty(2) == 1 else { throw nothingChanged(chosen) }
+        guard !json, session.readsInput, session.url == nil, isatty(0) == 1, isatty(2) == 1 else { throw nothingChanged(recovery, chosen) }
         let others = chosen.others.map(\.text)
         let left =
             others.isEmpty
             ? "" : "; \(others.joined(separator: ", ")) will not be of it any more, and lose what \(chosen.node) does not have"
-        session.note("\n\(chosen.node) becomes a cluster of its own\(left).\nType the cluster's id to go on: ")
+        let what = chosen.isAlone && !chosen.isHalfRecovered ? "begins once more, in a later epoch" : "becomes a cluster of its own"
+        session.note("\n\(chosen.node) \(what)\(left).\nType the cluster's id to go on: ")
         guard readLine(strippingNewline: true)?.trimmingCharacters(in: .whitespaces) == cluster else {
             throw CommandFailure(.failed, "that is not the cluster's id; nothing was changed")
         }
     }
 
-    private func nothingChanged(_ chosen: Survivor) -> CommandFailure {
+    /// With the command that goes on; but first the ones that make this needless.
+    private func nothingChanged(_ recovery: ClusterRecovery, _ chosen: Survivor) -> CommandFailure {
         var words = data.map { "--data \(ShellWords.quoted($0))" }
         if data.count > 1 { words.append("--from \(chosen.node)") }
         if acceptLoss { words.append("--accept-loss") }
+        let command = "  distric cluster recover \(words.joined(separator: " ")) --yes"
+        guard recovery.needless != nil else { return CommandFailure(.temporary, "nothing was changed; this does it:\n\(command)") }
+        let starts = recovery.survivors.map { "  distric node --id \($0.node) --data \(ShellWords.quoted($0.path))\n" }.joined()
         return CommandFailure(
-            .temporary, "nothing was changed; this does it:\n  distric cluster recover \(words.joined(separator: " ")) --yes")
+            .temporary,
+            "nothing was changed; this starts what is there:\n\(starts)this recovers all the same, and nobody else is of the cluster then:\n\(command)"
+        )
     }
 
     // MARK: What was done

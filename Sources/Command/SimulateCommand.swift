@@ -24,7 +24,8 @@ struct SimulateCommand: AsyncParsableCommand {
               distric simulate --seeds 100 --servers 5 --json | jq 'select(.holds == false).command'
 
             Exit codes: 0 all holds; 1 something does not, and the command that runs it again is printed.
-            """)
+            """,
+        subcommands: [CheckHistoryCommand.self])
 
     @Option(name: .long, help: "The first seed (default: any).") var seed: UInt64?
     @Option(name: .long, help: "How many seeds, one after the other.") var seeds = 1
@@ -42,9 +43,7 @@ struct SimulateCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard (1...100_000_000).contains(seeds) else { throw ValidationError("--seeds must be 1 or more") }
-        if let duration, Duration(text: duration) == nil {
-            throw ValidationError("--duration '\(duration)' is no duration; write 20s or 5m")
-        }
+        if let duration { _ = try DurationFlag.read(duration, of: "--duration", allowsNone: true, example: "20s or 5m") }
         guard trace != "" else { throw ValidationError("--trace needs the name of a file") }
         guard trace == nil || seeds == 1 else { throw ValidationError("--trace is of one seed: leave out --seeds") }
         do throws(SimulationRun.Problem) { _ = try SimulationRun(seed: 0, options) } catch { throw ValidationError(error.description) }

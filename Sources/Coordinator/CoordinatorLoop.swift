@@ -45,6 +45,7 @@ package final class CoordinatorLoop: ReportSink {
         case requests([Request], Batch)
         case reports([TaskReport])
         case join(any WorkerLink)
+        case worker(WorkerNews)
         case committed(LogIndex)
         case restored
         case role(RaftDriver.RoleNews)
@@ -79,6 +80,7 @@ package final class CoordinatorLoop: ReportSink {
     let history: HistoryStore
     let telemetry: Telemetry
     let metrics: CoordinatorMetrics
+    package let sessions: WorkerSessions
     let mail = Mailbox<Mail>(limit: mailLimit)
     let view: Mutex<View>
     let failure = Mutex<StorageError?>(nil)
@@ -89,10 +91,14 @@ package final class CoordinatorLoop: ReportSink {
     let holdsTimers: Atomic<Bool>
     private let waiters = Mutex(Waiters())
 
-    /// - Parameter holdsTimers: none fires before `resumeTimers`.
+    /// - Parameters:
+    ///   - holdsTimers: none fires before `resumeTimers`.
+    ///   - lease: for how long workers in other processes are believed in without a word of theirs.
     package init(
-        view: View, raft: RaftDriver, history: HistoryStore, telemetry: Telemetry, metrics: CoordinatorMetrics, holdsTimers: Bool = false
+        view: View, raft: RaftDriver, history: HistoryStore, telemetry: Telemetry, metrics: CoordinatorMetrics, holdsTimers: Bool = false,
+        lease: Duration = .seconds(10)
     ) {
+        sessions = WorkerSessions(telemetry: telemetry, lease: lease)
         self.holdsTimers = Atomic(holdsTimers)
         self.raft = raft
         self.history = history
@@ -132,7 +138,18 @@ package final class CoordinatorLoop: ReportSink {
     }
 
     package func deliver(_ reports: [TaskReport]) { mail.force(.reports(reports)) }
-    package func join(_ worker: any WorkerLink) { mail.force(.join(worker)) }
+    package func join(_ worker: any WorkerLink) {
+        if worker.session == nil { sessions.add(local: worker) }
+        mail.force(.join(worker))
+    }
+
+    /// Sends workers in other processes away: this node is about to stop.
+    package func dismissWorkers() { sessions.end(CallError(.draining, "node '\(raft.node)' stops: another coordinator leads, or will")) }
+
+    func news(_ news: WorkerNews) { mail.force(.worker(news)) }
+
+    /// A worker is to take nothing new, or to do so again. Where it is not attached nothing happens.
+    package func cordon(_ node: NodeID, _ flag: Bool) { news(.cordon(node, flag)) }
     func didCommit(_ index: LogIndex) { mail.force(.committed(index)) }
     func didRestore() { mail.force(.restored) }
     func didChange(_ role: RaftDriver.RoleNews) {
@@ -153,6 +170,9 @@ package final class CoordinatorLoop: ReportSink {
     package func resumeTimers() -> Bool { holdsTimers.exchange(false, ordering: .relaxed) }
 
     // MARK: Reading what is at least so new
+
+    /// Whether somebody waits for something to be applied.
+    var isAwaited: Bool { waiters.withLock { !$0.waiting.isEmpty } }
 
     /// Whether everything up to an entry is applied here, in time.
     package func waitApplied(_ index: LogIndex, timeout: Duration) async -> Bool {

@@ -11,9 +11,12 @@ package final class CoordinatorNode: Sendable {
     package struct Settings: Equatable, Sendable {
         package var raft = RaftDriver.Settings()
         package var history = HistoryStore.Settings()
+        package var historyFetch = HistoryFetch.Settings()
         package var limits = Planner.Limits()
         package var dedupAge = Duration.seconds(600)
         package var dedupKeys = 1_000_000
+        /// For how long a worker in another process is believed in without a word of it.
+        package var lease = Duration.seconds(10)
         /// Values for `env.<NAME>` in workflows.
         package var environment: [String: String] = [:]
         package init() {}
@@ -31,6 +34,9 @@ package final class CoordinatorNode: Sendable {
     package let loop: CoordinatorLoop
     package let intake: Intake
     package let history: HistoryStore
+    /// For as long as the node serves: what a snapshot passed over comes from others, and others are sent what they lack.
+    package let historyFetch: HistoryFetch
+    package let historyServing: HistoryServing
     package let raft: RaftDriver
     package let directory: PeerDirectory
     package let metrics: CoordinatorMetrics
@@ -68,6 +74,7 @@ package final class CoordinatorNode: Sendable {
         let dedup = DedupWindow(age: settings.dedupAge, limit: settings.dedupKeys)
         let replica = ReplicaApplier(cluster: folder.identity.cluster, dedup: dedup, history: history)
         let mailbox = LoopBox()
+        var installed = LogIndex.zero
         let started = try raft.start(
             founders: founders ?? [node],
             restore: { manifest, bytes throws(StorageError) in
@@ -77,6 +84,7 @@ package final class CoordinatorNode: Sendable {
                         supported: Int(CommandCodec.featureLevel))
                 }
                 try replica.restore(bytes, at: manifest.position.index)
+                if manifest.isInstalled { installed = manifest.position.index }
             },
             replay: { entry throws(StorageError) in _ = try replica.apply(entry) },
             accept: { recovery throws(StorageError) in
@@ -88,6 +96,8 @@ package final class CoordinatorNode: Sendable {
                 committed: { index in mailbox.put { $0.didCommit(index) } }, restored: { _ in mailbox.put { $0.didRestore() } },
                 role: { role in mailbox.put { $0.didChange(role) } }, failed: { error in mailbox.put { $0.didFail(error) } }))
         try history.flush()
+        // The node may have ended before that was written down.
+        if historyEnd < installed { try history.noteGap(after: .zero, through: installed) }
         let state = replica.state
         let (catalog, unreadable) = Catalog.compile(state)
         for key in unreadable {
@@ -96,12 +106,19 @@ package final class CoordinatorNode: Sendable {
         }
         loop = CoordinatorLoop(
             view: .init(state: state, catalog: catalog), raft: raft, history: history, telemetry: telemetry, metrics: metrics,
-            holdsTimers: TimersHold.isSet(folder.path, disk: disk))
+            holdsTimers: TimersHold.isSet(folder.path, disk: disk), lease: settings.lease)
         intake = Intake(loop: loop, telemetry: telemetry, metrics: metrics, environment: settings.environment, seed: seed ^ 0x1274_4E)
         recovery = Recovery(
             entries: started.recovery.entries, snapshotIndex: replica.snapshotIndex, openRuns: state.runs.count,
             took: telemetry.clock.now.duration(since: began), cutAt: started.recovery.cut.map { "\($0.path):\($0.offset)" })
         self.history = history
+        let (loop, intake) = (loop, intake)
+        historyServing = HistoryServing(history: history, raft: raft, directory: directory, telemetry: telemetry) {
+            loop.current.state.applied
+        }
+        historyFetch = HistoryFetch(
+            history: history, raft: raft, directory: directory, telemetry: telemetry, settings: settings.historyFetch,
+            refusing: { intake.refusing() })
         self.raft = raft
         self.metrics = metrics
         let (directory, level) = (directory, CommandCodec.featureLevel)

@@ -63,6 +63,18 @@ package struct HistoryRecord: Equatable, Sendable {
         bytes += payload
     }
 
+    /// How long the payload is of the record that begins there, by its head, which is not checked; nil when the head is not all there.
+    static func payloadBytes(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int? {
+        guard offset + headBytes <= bytes.count else { return nil }
+        return Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+    }
+
+    /// Of which entry the first record is, by its head, which is not checked; nil when the head is not all there.
+    static func index(_ bytes: UnsafeRawBufferPointer) -> LogIndex? {
+        guard bytes.count >= headBytes else { return nil }
+        return LogIndex(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    }
+
     /// Nil when no whole record stands there.
     static func read(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> HistoryRecord? {
         guard offset + headBytes <= bytes.count else { return nil }

@@ -6,7 +6,7 @@ package import Workflows
 
 /// What has ended, on this coordinator's disk: accepted messages and finished runs in files of 16 MiB, each with an index sorted by key
 /// once it is full. Nothing here is replicated by itself: every replica writes it while applying the same log, and replay skips what is stored.
-/// Memory does not grow with what is stored.
+/// Memory does not grow with what is stored. What a snapshot passed over is a gap, until it has come from another node.
 package final class HistoryStore: Sendable {
     package struct Settings: Equatable, Sendable {
         package var segmentBytes = 16 << 20
@@ -21,6 +21,8 @@ package final class HistoryStore: Sendable {
         var number: UInt64
         var bytes: Int
         var newest: ClusterTime
+        /// No record in it or in an earlier file is of a later entry.
+        var last = LogIndex.zero
     }
 
     struct State {
@@ -37,18 +39,25 @@ package final class HistoryStore: Sendable {
         var recentMessages = RecentItems()
         /// Bytes between records that could not be read when the store was opened.
         var unreadable = 0
+        var gaps = HistoryGaps()
+        /// How often files came from other nodes: what was listed before may lack something.
+        var adoptions = 0
     }
 
-    private let disk: any Disk
-    private let folder: String
-    private let settings: Settings
-    private let state: Mutex<State>
+    let disk: any Disk
+    let folder: String
+    let settings: Settings
+    let telemetry: Telemetry
+    let state: Mutex<State>
+    /// Called when there is a gap to be filled.
+    let gapWatcher = Mutex<(@Sendable () -> Void)?>(nil)
     private let written: Counter
 
     package init(disk: any Disk, folder: String, settings: Settings = Settings(), telemetry: Telemetry) throws(StorageError) {
         self.disk = disk
         self.folder = folder
         self.settings = settings
+        self.telemetry = telemetry
         try disk.makeDurableFolder(folder)
         let opened = try Self.open(disk, folder)
         state = Mutex(opened)
@@ -103,7 +112,7 @@ package final class HistoryStore: Sendable {
         return false
     }
 
-    private func place(of key: UUIDv7, in segment: Segment) throws(StorageError) -> Int? {
+    func place(of key: UUIDv7, in segment: Segment) throws(StorageError) -> Int? {
         let path = Self.path(folder, segment.number, "index")
         guard disk.exists(path) else { return nil }
         let file = try disk.open(path, create: false)
@@ -126,14 +135,14 @@ package final class HistoryStore: Sendable {
         }
     }
 
-    private func locked(_ body: (inout State) throws(StorageError) -> Void) throws(StorageError) {
+    func locked(_ body: (inout State) throws(StorageError) -> Void) throws(StorageError) {
         let result: Result<Void, StorageError> = state.withLock { state in
             do throws(StorageError) { return .success(try body(&state)) } catch { return .failure(error) }
         }
         try result.get()
     }
 
-    private func flush(_ state: inout State) throws(StorageError) {
+    func flush(_ state: inout State) throws(StorageError) {
         guard !state.buffer.isEmpty else { return }
         try state.file.write(state.buffer, at: state.active.bytes)
         state.active.bytes += state.buffer.count
@@ -141,8 +150,9 @@ package final class HistoryStore: Sendable {
         if state.active.bytes >= settings.segmentBytes { try roll(&state) }
     }
 
-    private func roll(_ state: inout State) throws(StorageError) {
+    func roll(_ state: inout State) throws(StorageError) {
         try state.file.sync()
+        state.active.last = state.lastIndex
         try disk.replace(
             Self.path(folder, state.active.number, "index"),
             with: HistoryIndex.encode(state.places, newest: state.active.newest, lastIndex: state.lastIndex))
@@ -156,8 +166,8 @@ package final class HistoryStore: Sendable {
         try expire(&state)
     }
 
-    private func expire(_ state: inout State) throws(StorageError) {
-        let now = state.sealed.last?.newest ?? .zero
+    func expire(_ state: inout State) throws(StorageError) {
+        let now = max(state.active.newest, state.sealed.last?.newest ?? .zero)
         while let oldest = state.sealed.first {
             let total = state.sealed.reduce(0) { $0 + $1.bytes }
             guard total > settings.retainedBytes || now.duration(since: oldest.newest) > settings.retainedAge else { return }
@@ -200,7 +210,7 @@ package final class HistoryStore: Sendable {
         return nil
     }
 
-    private func read(_ number: UInt64, at offset: Int) throws(StorageError) -> HistoryRecord? {
+    func read(_ number: UInt64, at offset: Int) throws(StorageError) -> HistoryRecord? {
         let path = Self.path(folder, number, "records")
         guard disk.exists(path) else { return nil }
         let file = try disk.open(path, create: false)
@@ -250,13 +260,15 @@ package final class HistoryStore: Sendable {
 
     /// The newest records of a kind, newest first, at most `recentLimit`; read from disk once, kept in memory from then on.
     package func recent(_ kind: HistoryRecord.Kind) throws(StorageError) -> [HistoryItem] {
-        let known = state.withLock { state -> (items: [HistoryItem], isWhole: Bool, began: Int) in
+        let known = state.withLock { state -> (items: [HistoryItem], isWhole: Bool, began: Int, adoptions: Int) in
             let recent = kind == .run ? state.recentRuns : state.recentMessages
-            return (recent.newestFirst, recent.isWhole, recent.count)
+            return (recent.newestFirst, recent.isWhole, recent.count, state.adoptions)
         }
         guard !known.isWhole, known.began < Self.recentLimit else { return known.items }
         let found = try newest(kind, limit: Self.recentLimit, scanLimit: 10_000) { _ in true }.items
         return state.withLock { state in
+            // What came from another node meanwhile is not in it: whoever asks next has it.
+            guard state.adoptions == known.adoptions else { return found }
             if kind == .run { state.recentRuns.fill(found) } else { state.recentMessages.fill(found) }
             return (kind == .run ? state.recentRuns : state.recentMessages).newestFirst
         }
@@ -266,38 +278,43 @@ package final class HistoryStore: Sendable {
 
     // MARK: Opening
 
-    private static func path(_ folder: String, _ number: UInt64, _ ending: String) -> String {
+    static func path(_ folder: String, _ number: UInt64, _ ending: String) -> String {
         let digits = String(number)
         return "\(folder)/\(String(repeating: "0", count: 12 - digits.utf8.count))\(digits).\(ending)"
     }
 
     private static func open(_ disk: any Disk, _ folder: String) throws(StorageError) -> State {
-        let numbers = try disk.list(folder).filter { $0.hasSuffix(".records") }.compactMap { UInt64($0.dropLast(8)) }.sorted()
+        let names = try disk.list(folder)
+        // What was on its way in when the node stopped comes again.
+        for name in names where name.hasSuffix(IncomingHistory.ending) { try disk.remove("\(folder)/\(name)") }
+        let numbers = names.filter { $0.hasSuffix(".records") }.compactMap { UInt64($0.dropLast(8)) }.sorted()
+        let (gaps, unreadable) = try HistoryGaps.read(disk, folder)
+        // What other nodes send lies below the file in use.
+        let last = max(numbers.last ?? 1, gaps.firstFreeFile)
         var state = State(
-            active: Segment(number: numbers.last ?? 1, bytes: 0, newest: .zero),
-            file: try disk.open(path(folder, numbers.last ?? 1, "records"), create: true), lastIndex: .zero)
+            active: Segment(number: last, bytes: 0, newest: .zero),
+            file: try disk.open(path(folder, last, "records"), create: true), lastIndex: .zero)
+        (state.gaps, state.unreadable) = (gaps, unreadable)
         for number in numbers {
-            if number != numbers.last, let sealed = try sealed(disk, folder, number) {
-                state.sealed.append(sealed.segment)
-                state.lastIndex = max(state.lastIndex, sealed.lastIndex)
+            if number != last, let sealed = try sealed(disk, folder, number) {
+                state.lastIndex = max(state.lastIndex, sealed.last)
+                state.sealed.append(sealed)
             } else {
-                try scan(disk, folder, number, isLast: number == numbers.last, &state)
+                try scan(disk, folder, number, isLast: number == last, &state)
             }
         }
         return state
     }
 
     /// A full file with its index: only the index is read.
-    private static func sealed(_ disk: any Disk, _ folder: String, _ number: UInt64) throws(StorageError) -> (
-        segment: Segment, lastIndex: LogIndex
-    )? {
+    private static func sealed(_ disk: any Disk, _ folder: String, _ number: UInt64) throws(StorageError) -> Segment? {
         guard disk.exists(path(folder, number, "index")) else { return nil }
         let index = try disk.open(path(folder, number, "index"), create: false)
         defer { index.close() }
         guard let trailer = try HistoryIndex.trailer(of: index) else { return nil }
         let records = try disk.open(path(folder, number, "records"), create: false)
         defer { records.close() }
-        return (Segment(number: number, bytes: try records.size(), newest: trailer.newest), trailer.lastIndex)
+        return Segment(number: number, bytes: try records.size(), newest: trailer.newest, last: trailer.lastIndex)
     }
 
     /// Walks a file's records; the tail of the last one that is not whole is cut off: the log brings it again.
@@ -320,6 +337,7 @@ package final class HistoryStore: Sendable {
             (state.active, state.places) = (segment, places)
             if bytes.count > segment.bytes { try state.file.truncate(to: segment.bytes) }
         } else {
+            segment.last = state.lastIndex
             state.sealed.append(segment)
             let index = HistoryIndex.encode(places, newest: segment.newest, lastIndex: state.lastIndex)
             try disk.replace(path(folder, number, "index"), with: index)

@@ -153,6 +153,7 @@ package final class Intake: Sendable {
                     runs: runs(of: messages[place], matches, catalog, traces[place])))
         }
         let spans = places.map { telemetry.spans.begin("raft.propose", service: "coordinator", in: traces[$0]) }
+        for (number, span) in spans.enumerated() { submissions[number].trace = span.flatMap { ProposalTrace($0) } }
         let answers = await loop.ask(submissions.map { .submit($0) })
         for span in spans { telemetry.spans.end(span) }
         var again: [Int] = []

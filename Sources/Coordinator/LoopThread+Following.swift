@@ -1,4 +1,5 @@
 import Cluster
+import HashTreeCollections
 import Observability
 import Primitives
 import Storage
@@ -66,8 +67,7 @@ extension LoopThread {
         if takenOver != term {
             takenOver = term
             clock = ClusterClock(wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
-            timersFrom = loop.telemetry.clock.now.advanced(by: .seconds(5))
-            lostFrom = loop.telemetry.clock.now.advanced(by: Self.patience)
+            beginLeases()
         }
         held.insert(contentsOf: workers.keys.sorted().compactMap { workers[$0] }.map { .join($0) }, at: 0)
         loop.leads.store(true, ordering: .releasing)
@@ -78,11 +78,13 @@ extension LoopThread {
         settle()
         loop.leads.store(false, ordering: .releasing)
         planner = nil
+        endLeases()
         if !batches.isEmpty {
             refuse("this node lost its leadership, and whether this was kept is not known: send it again under the same id")
         }
         pending = []
         waiting = Planner.Output()
+        loop.raft.proposals.abandon("the node lost its leadership")
         giveUp()
     }
 
@@ -95,11 +97,9 @@ extension LoopThread {
             }
             try applier.restore(bytes, at: manifest.position.index)
             committed = max(committed, manifest.position.index)
+            // Before anybody can ask for what is not here.
+            try loop.history.noteGap(after: loop.current.state.applied, through: manifest.position.index)
             publish(applier.state)
-            loop.telemetry.events.emit(
-                "history.gap", subject: loop.telemetry.node.text, severity: .warning,
-                "the state came by snapshot: what ended before entry \(manifest.position.index) and was not here is in the lists of other nodes only"
-            )
         } catch {
             standStill()
             fail(error)
@@ -118,9 +118,10 @@ extension LoopThread {
         defer { if let problem { fail(problem) } }
         pending.removeFirst(done.count)
         for (_, token, answer) in Self.released(&waiting.answers, committed, \.index) { release(token, answer) }
+        if loop.raft.proposals.isWatching { loop.raft.proposals.applied(through: committed) }
         var assignments: [NodeID: [TaskAssignment]] = [:]
         for item in Self.released(&waiting.dispatches, committed, \.index) { assignments[item.worker, default: []].append(item.assignment) }
-        for (node, group) in assignments { workers[node]?.assign(group) }
+        for (node, group) in assignments { dispatch(group, to: node) }
         for item in Self.released(&waiting.cancels, committed, \.index) { workers[item.worker]?.cancel(item.held) }
         acknowledge(Self.released(&waiting.acknowledged, committed, \.index))
         for (index, notice) in Self.released(&waiting.notices, committed, \.index) { loop.tell(notice, index) }
@@ -162,7 +163,10 @@ extension LoopThread {
         guard !items.isEmpty else { return }
         for item in items where !item.isFresh { loop.metrics.staleReports.increment() }
         let reports = items.map(\.report)
-        for worker in workers.values { worker.committed(reports) }
+        for worker in workers.values where worker.session == nil { worker.committed(reports) }
+        guard loop.sessions.desk.count > 0 else { return }
+        let state = loop.current.state
+        loop.sessions.desk.settled(items.map { ($0.report, $0.isFresh) }) { state.runs[$0] != nil }
     }
 
     func publishDepths() {

@@ -48,14 +48,19 @@ final class LoopThread: @unchecked Sendable {
     var waiting = Planner.Output()
     var batches: [Int: (batch: CoordinatorLoop.Batch, slot: Int)] = [:]
     var nextToken = 1
+    /// What is planned in this turn and whose trace is recorded.
+    private var traced: [(token: Int, trace: ProposalTrace)] = []
     /// What came while this node was about to lead; bounded like the mailbox.
     var held: [CoordinatorLoop.Mail] = []
     var isSnapshotting = false
     var wantsSnapshot = false
     private static let rest = Duration.seconds(10)
-    /// For workers to come and say what became of their attempts.
-    static let patience = Duration.seconds(10)
-    var lostFrom: Instant?
+    /// Milliseconds by which a follower's state may be behind what it knows to be committed.
+    private static let breath = 2
+    /// Workers in other processes that the log has something with, and that have not come to this leader yet.
+    var awaited: Set<NodeID> = []
+    /// When it was last looked who is silent.
+    var lookedAt: Instant?
     /// The last snapshot that was begun.
     var tried: (index: LogIndex, hasFailed: Bool, at: Instant)?
     var failed: StorageError?
@@ -76,9 +81,18 @@ final class LoopThread: @unchecked Sendable {
     }
 
     func run() {
-        while let mail = loop.mail.take(timeout: timeout()) { turn(mail) }
+        while let mail = loop.mail.take(timeout: timeout()) {
+            turn(mail)
+            if restsAfter(mail) { pause(milliseconds: Self.breath) }
+        }
         giveUp()
         refuse("the node is stopping")
+    }
+
+    /// A follower that nobody waits for applies what comes within a moment in one go: being woken costs more than applying an entry.
+    private func restsAfter(_ mail: [CoordinatorLoop.Mail]) -> Bool {
+        guard mode == .following, pending.isEmpty, !loop.isAwaited else { return false }
+        return mail.allSatisfy { if case .committed = $0 { true } else { false } }
     }
 
     private func timeout() -> Duration? {
@@ -122,6 +136,7 @@ final class LoopThread: @unchecked Sendable {
             workers[worker.node] = worker
             reconciled[worker.node] = nil
             work.append(mail)
+        case .worker(let news): if note(news) { work.append(mail) }
         case .probe(let answer): answer()
         case .committed(let index): committed = max(committed, index)
         case .restored: restore()
@@ -153,30 +168,26 @@ final class LoopThread: @unchecked Sendable {
 
     private func inputs(_ work: [CoordinatorLoop.Mail]) -> [Planner.Input] {
         var inputs: [Planner.Input] = []
+        // Many workers come at once after an election.
+        var leased: [NodeID: [HeldAssignment]]?
         for mail in work {
             switch mail {
             case .requests(let requests, let batch):
                 for (slot, request) in requests.enumerated() {
                     batches[nextToken] = (batch, slot)
+                    if case .submit(let submission) = request, let trace = submission.trace { traced.append((nextToken, trace)) }
                     inputs.append(input(request, nextToken))
                     nextToken += 1
                 }
             case .reports(let reports): inputs += reports.map { .report($0) }
-            case .join(let worker): join(worker, &inputs)
+            case .join(let worker):
+                if leased == nil { leased = planner?.leasedByWorker() ?? [:] }
+                join(worker, leased?[worker.node] ?? [], &inputs)
+            case .worker(let news): inputs += input(news)
             default: break
             }
         }
         return inputs
-    }
-
-    private func join(_ worker: any WorkerLink, _ inputs: inout [Planner.Input]) {
-        inputs.append(.join(worker.node, slots: worker.capacity.slots, light: worker.capacity.light))
-        // Once in a term: what was dispatched since is its own affair, also when the plan was made anew.
-        guard case .leading(let term) = mode, reconciled[worker.node] != term else { return }
-        reconciled[worker.node] = term
-        timersFrom = loop.telemetry.clock.now
-        let leased = planner?.leased(to: worker.node) ?? []
-        inputs += worker.reconcile(leased).map { .report($0) }
     }
 
     // MARK: Planning
@@ -185,13 +196,18 @@ final class LoopThread: @unchecked Sendable {
         guard case .leading(let term) = mode else { return hold(work) }
         let (firstToken, work) = (nextToken, held + work)
         held = []
+        traced.removeAll(keepingCapacity: true)
         var inputs = inputs(work)
         inputs += lost()
         if beginsLevel { inputs.insert(.raiseFeatureLevel(to: nil, announced: plan.announced(), token: nil), at: 0) }
         beginsLevel = false
         guard let output = planner?.handle(inputs, wall: wall, firesTimers: timersFire) else { return }
         guard !output.proposals.isEmpty else { return take(output) }
-        switch loop.raft.propose(output.proposals.map(\.payload), at: output.proposals[0].index, term: term) {
+        let first = output.proposals[0].index
+        if !traced.isEmpty { loop.raft.proposals.take(traced, at: output.answers.map { ($0.index, $0.token) }, from: first) }
+        let outcome = loop.raft.propose(output.proposals.map(\.payload), at: first, term: term)
+        if outcome != .taken, !traced.isEmpty { loop.raft.proposals.drop(from: first) }
+        switch outcome {
         case .taken: take(output)
         case .stopped: fail(.closed)
         case .moved(let next): again(work, firstToken, term, through: LogIndex(next.number - 1))
@@ -241,26 +257,6 @@ final class LoopThread: @unchecked Sendable {
         hold(left)
     }
 
-    /// What an earlier leader gave to workers that are not here: nobody reports it to this node. After a while it counts as lost, and each task's own policy
-    /// says what becomes of it.
-    private func lost() -> [Planner.Input] {
-        let now = loop.telemetry.clock.now
-        guard let from = lostFrom, now >= from, let planner else { return [] }
-        lostFrom = nil
-        let reports = planner.leasedElsewhere(than: Set(workers.keys)).map { held in
-            let wall = loop.telemetry.clock.wall
-            return TaskReport(
-                run: held.run, task: held.task, attempt: held.attempt, fence: held.fence, outcome: .lost, startedAt: wall, endedAt: wall)
-        }
-        if !reports.isEmpty {
-            loop.telemetry.events.emit(
-                "worker.lost", subject: loop.telemetry.node.text, severity: .warning,
-                "\(reports.count) attempts were with workers that do not report here: they count as lost, and are tried again or held as their tasks say"
-            )
-        }
-        return reports.map { .report($0) }
-    }
-
     // MARK: The end, and snapshots
 
     func fail(_ error: StorageError) {
@@ -268,6 +264,7 @@ final class LoopThread: @unchecked Sendable {
         failed = error
         loop.leads.store(false, ordering: .releasing)
         loop.failure.withLock { $0 = error }
+        loop.raft.proposals.abandon("\(error)")
         refuse("\(trouble(error)); whether this was kept is not known: send it again under the same id")
         giveUp()
         loop.raft.handOver()

@@ -1,5 +1,5 @@
 import CEL
-package import Cluster
+import Cluster
 import HashTreeCollections
 package import Primitives
 import Rules
@@ -13,7 +13,7 @@ package struct Planner {
     package let term: Term
     package private(set) var state: CoordinatorState
     package private(set) var catalog: Catalog
-    package private(set) var placement = Placement()
+    package internal(set) var placement = Placement()
     package private(set) var ready = ReadyQueue()
     private var timers = TimerIndex()
     private var pinned: [PinnedKey: WorkflowDefinition] = [:]
@@ -34,6 +34,8 @@ package struct Planner {
     private var wall: ClusterTime
     private var output = Output()
     private var lastAssignment: UInt64 = 0
+    /// Of tasks that are with workers, until a command changes that: many workers come at once.
+    var leasedKinds: [NodeID: [TaskKind]]?
     /// The run of the last `step`, and the one that takes its place.
     private var lastRun: WorkflowRun?
     private var lastSuccessor: WorkflowRun?
@@ -59,26 +61,6 @@ package struct Planner {
         for (place, task) in run.tasks.enumerated() where task.state == .queued { push(run, place) }
     }
 
-    /// Assignments that the log shows as being with a worker.
-    package func leased(to worker: NodeID) -> [HeldAssignment] {
-        state.runs.keys.sorted().compactMap { state.runs[$0]?.run }.flatMap { run in
-            run.tasks.filter { $0.state == .leased && $0.worker == worker }.map {
-                HeldAssignment(run: run.id, task: $0.name, attempt: $0.attempts, fence: $0.fence)
-            }
-        }
-    }
-
-    /// Assignments that are with workers other than these.
-    package func leasedElsewhere(than workers: Set<NodeID>) -> [HeldAssignment] {
-        var others: [NodeID] = []
-        for open in state.runs.values {
-            for task in open.run.tasks where task.state == .leased {
-                if let worker = task.worker, !workers.contains(worker), !others.contains(worker) { others.append(worker) }
-            }
-        }
-        return others.sorted().flatMap { leased(to: $0) }
-    }
-
     package mutating func nextTimer() -> ClusterTime? { timers.next() }
 
     /// Takes a batch in and plans it.
@@ -100,15 +82,11 @@ package struct Planner {
         case .resolve(let run, let task, let verdict, let token): resolve(run, task, verdict, token)
         case .cancel(let run, let reason, let token): cancel(run, reason, token)
         case .retry(let run, let trace, let token): retry(run, trace, token)
-        case .join(let node, let slots, let light): join(node, slots, light)
+        case .join(let node, let slots, let light): attach(node, .init(slots: slots, light: light), .available)
+        case .attach(let node, let offer, let standing): attach(node, offer, standing)
+        case .leave(let node): placement.leave(node)
+        case .stand(let node, let standing, let free): stand(node, standing, free)
         case .raiseFeatureLevel(let level, let announced, let token): raise(to: level, announced, token)
-        }
-    }
-
-    private mutating func join(_ node: NodeID, _ slots: Int, _ light: Int) {
-        placement.join(node, slots: slots, light: light)
-        for held in state.runs.values {
-            for task in held.run.tasks where task.state == .leased && task.worker == node { placement.occupy(node, task.kind) }
         }
     }
 
@@ -159,17 +137,14 @@ package struct Planner {
 
     private mutating func dispatch(_ run: WorkflowRun, _ place: Int, _ worker: NodeID) {
         guard let definition = definition(of: run) else { return }
-        let task = run.tasks[place]
-        output.dispatches.append(
-            (
-                state.applied, worker,
-                TaskAssignment(
-                    run: run.id, task: task.name, namespace: run.namespace, kind: task.kind.rawValue, attempt: task.attempts,
-                    fence: task.fence,
-                    key: task.key ?? "\(run.id)/\(task.name)", input: task.input ?? .null,
-                    timeout: definition.tasks[place].timeouts.attempt,
-                    journalsStart: task.kind.hasEffects && definition.tasks[place].onLost != .retry, trace: run.spanContext)
-            ))
+        let (task, own) = (run.tasks[place], definition.tasks[place])
+        var assignment = TaskAssignment(
+            run: run.id, task: task.name, namespace: run.namespace, kind: task.kind.rawValue, attempt: task.attempts, fence: task.fence,
+            key: task.key ?? "\(run.id)/\(task.name)", input: task.input ?? .null, timeout: own.timeouts.attempt,
+            journalsStart: task.kind.hasEffects && own.onLost != .retry, trace: run.spanContext)
+        if own.onDisconnect == .continue { assignment.continuesAlone = true }
+        assignment.lostAfterMilliseconds = own.lostAfter.map { UInt64(clamping: $0.milliseconds) }
+        output.dispatches.append((state.applied, worker, assignment))
         if let since = task.readyAt { output.notices.append((state.applied, .taskStarted(latency: wall.duration(since: since)))) }
     }
 
@@ -372,7 +347,7 @@ package struct Planner {
         return upload
     }
 
-    private mutating func definition(of run: WorkflowRun) -> WorkflowDefinition? {
+    mutating func definition(of run: WorkflowRun) -> WorkflowDefinition? {
         if let current = catalog.workflow(run.workflow, in: run.namespace), current.version == run.definitionVersion {
             return current.definition
         }
@@ -393,6 +368,7 @@ package struct Planner {
     /// Whoever calls has looked whether the cluster's level permits the command.
     mutating func emit(_ command: Command) {
         precondition(state.permits(command), "\(command.kind) at feature level \(state.featureLevel)")
+        leasedKinds = nil
         lastSuccessor = if case .settle(let settle) = command { settle.successor } else { nil }
         if batch == nil {
             state.begin(state.applied.next, term: term, time: wall)

@@ -1,4 +1,5 @@
 package import Cluster
+package import Observability
 package import Primitives
 package import Wire
 package import Workflows
@@ -21,6 +22,8 @@ extension Planner {
         package var catalogVersion: UInt64
         package var matched: [String]
         package var runs: [WorkflowRun]
+        /// Of the span that waits for it; nil where its trace is not recorded.
+        package var trace: ProposalTrace?
 
         package init(message: Message, catalogVersion: UInt64, matched: [String], runs: [WorkflowRun]) {
             self.message = message
@@ -55,6 +58,11 @@ extension Planner {
         /// A new run in place of one that has ended.
         case retry(WorkflowRun, trace: TraceContext?, token: Int)
         case join(NodeID, slots: Int, light: Int)
+        /// A worker of another process came, or came again: what the log has with it is with it.
+        case attach(NodeID, Placement.Offer, Placement.Standing)
+        case leave(NodeID)
+        /// Whether a worker gets something new, and how much it could take by its own count.
+        case stand(NodeID, Placement.Standing, free: Int?)
         /// What each voter says that its program knows, 0 for one that has not said. Nil raises to the most that all know, where the
         /// cluster is new.
         case raiseFeatureLevel(to: UInt16?, announced: [NodeID: UInt16], token: Int?)

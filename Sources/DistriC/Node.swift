@@ -26,6 +26,7 @@ public final class Node: Sendable {
     private let spanExport: SpanExport?
     private let coordinator: CoordinatorNode
     private let worker: TaskRunner?
+    private let link: CoordinatorLink?
     private let host: String
     private let port: Int
     private let healthAddress: (host: String, port: Int)?
@@ -82,7 +83,13 @@ public final class Node: Sendable {
         coordinator.intake.refusing = { [weak diskGuard] in diskGuard?.refusal }
         diskGuard.check()
         let isWorker = settings.list("node.role").contains("worker")
-        worker = isWorker ? try Self.worker(settings, folder, plain, telemetry, guardProgram) : nil
+        let worker = isWorker ? try Self.worker(settings, folder, plain, telemetry, guardProgram) : nil
+        self.worker = worker
+        link =
+            try worker.map { worker throws(DistriCError) in
+                try Self.link(
+                    worker, settings, plan, network, coordinator: coordinator, startedAt: startedAt, telemetry: telemetry)
+            }
         var info = NodeInfo(
             node: folder.identity.node, cluster: folder.identity.cluster, version: Self.version, coordinator: coordinator, worker: worker,
             telemetry: telemetry, payloadLimit: settings.bytes("intake.payload_bytes"), startedAt: startedAt,
@@ -90,7 +97,7 @@ public final class Node: Sendable {
         info.chaos = own.chaos
         self.info = info
         self.network = network
-        calls = NodeCalls(plan, settings, info: info, folder: folder.path, network: network)
+        calls = NodeCalls(plan, settings, info: info, folder: folder.path, network: network, worker: worker)
     }
 
     /// Opens the data folder and recovers; nothing listens yet.
@@ -123,7 +130,7 @@ public final class Node: Sendable {
     package func run(signals: [UnixSignal], ready: @escaping @Sendable (String) -> Void) async throws {
         announceRecovery()
         if let worker {
-            worker.connect(coordinator.loop)
+            if let link { worker.connect(link) }
             coordinator.loop.join(worker)
         }
         telemetry.health.set("http", .down, reason: "not listening yet")
@@ -145,6 +152,7 @@ public final class Node: Sendable {
             .init(service: RaftWatch(telemetry: telemetry, coordinator: coordinator)),
             .init(service: Sampling(telemetry: telemetry, coordinator: coordinator, diskGuard: diskGuard)),
             .init(service: GatheringService(gathering: network.gathering, raft: coordinator.raft)),
+            .init(service: HistoryFetching(fetch: coordinator.historyFetch, client: network.client)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
         if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
@@ -154,7 +162,9 @@ public final class Node: Sendable {
             services.append(.init(service: EventService(events: events)))
         }
         if !signals.isEmpty { services.append(.init(service: CertificateReload(calls: calls))) }
+        // The first is the last to be stopped: what the worker reports while it stops still goes out.
         if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
+        if let link { services.insert(.init(service: LinkService(link: link)), at: 0) }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
         configuration.maximumGracefulShutdownDuration = settings.duration("worker.grace") + .seconds(10)
@@ -198,6 +208,7 @@ public final class Node: Sendable {
 
     private func stop() async {
         await coordinator.handOver()
+        coordinator.loop.dismissWorkers()
         await calls.close(grace: .seconds(1))
         telemetry.events.emit("node.stopped", subject: id, "node \(id) stops")
         // A sync that stalls on purpose would hold the stop.
@@ -271,7 +282,7 @@ extension Node {
         do throws(IdentifierError) { return try NodeID(text) } catch { throw DistriCError(.badConfiguration, "node.id: \(error)") }
     }
 
-    /// One node needs a coordinator; a worker by itself needs one to join, which comes with the cluster.
+    /// A worker by itself needs coordinators to join.
     static func checkRoles(_ settings: Settings) throws(DistriCError) {
         let roles = settings.list("node.role")
         if let unknown = roles.first(where: { !["coordinator", "worker"].contains($0) }) {
@@ -283,9 +294,11 @@ extension Node {
                 "cluster.bootstrap_expect = \(settings.whole("cluster.bootstrap_expect")) is for coordinators, and node.role is \(roles.joined(separator: ",")): add the role, or leave --bootstrap-expect out"
             )
         }
-        guard roles.contains("coordinator") else {
+        guard roles.contains("coordinator") || !settings.list("cluster.join").isEmpty else {
             throw DistriCError(
-                .badConfiguration, "node.role: a node without the role coordinator needs a cluster to join, which this version cannot")
+                .badConfiguration,
+                "node.role is \(roles.joined(separator: ",")): a worker by itself needs coordinators to work for; name them with --join host:port,..., or add the role coordinator"
+            )
         }
     }
 
@@ -294,7 +307,10 @@ extension Node {
         let name = ProcessInfo.processInfo.hostName.lowercased().map {
             $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "." || $0 == "-") ? $0 : "-"
         }
-        guard let id = try? NodeID(String(String(name).prefix(63))) else { return fallbackID }
+        let isEdge: (Character) -> Bool = { $0 == "." || $0 == "-" }
+        var text = name.prefix(63).drop(while: isEdge)
+        while text.last.map(isEdge) == true { text.removeLast() }
+        guard let id = try? NodeID(String(text)) else { return fallbackID }
         return id
     }
 
@@ -349,6 +365,7 @@ extension Node {
         own.history.retainedBytes = settings.bytes("history.bytes")
         own.history.retainedAge = settings.duration("history.age")
         own.limits.openRuns = settings.whole("intake.max_open_runs")
+        own.lease = try lease(settings)
         own.dedupAge = settings.duration("dedup.age")
         own.dedupKeys = settings.whole("dedup.keys")
         own.environment = settings.table("workflows.env")
@@ -357,23 +374,6 @@ extension Node {
             try CoordinatorNode(
                 folder: folder, disk: disk, settings: chosen, telemetry: telemetry, seed: .random(in: 0...UInt64.max),
                 network: network.driver, founders: founding?.voters)
-        }
-    }
-
-    private static func worker(
-        _ settings: Settings, _ folder: DataFolder, _ disk: any Disk, _ telemetry: Telemetry, _ guardProgram: String?
-    ) throws(DistriCError) -> TaskRunner {
-        var own = WorkerSettings()
-        own.capacity = WorkerCapacity(slots: settings.whole("worker.slots"))
-        own.allowExec = settings.list("worker.allow_exec")
-        own.allowHTTP = settings.list("worker.allow_http")
-        own.execPath = settings.text("worker.exec_path")
-        own.grace = settings.duration("worker.grace")
-        own.outputBytes = settings.bytes("intake.payload_bytes")
-        own.guardProgram = guardProgram
-        let chosen = own
-        return try storage { () throws(StorageError) in
-            try TaskRunner(node: folder.identity.node, folder: folder.path + "/worker", disk: disk, settings: chosen, telemetry: telemetry)
         }
     }
 }

@@ -9,6 +9,7 @@ import Synchronization
 import Transport
 import UnixSignals
 import Wire
+import Worker
 
 /// A node's server for calls: on TCP where `rpc.address` says so, and always on `DATA/rpc.sock`, which only its own user may open.
 final class NodeCalls: Sendable {
@@ -77,7 +78,7 @@ final class NodeCalls: Sendable {
     private let network: NodeNetwork
     private let httpAdvertised: String
 
-    init(_ plan: Plan, _ settings: Settings, info: NodeInfo, folder: String, network: NodeNetwork) {
+    init(_ plan: Plan, _ settings: Settings, info: NodeInfo, folder: String, network: NodeNetwork, worker: TaskRunner?) {
         self.network = network
         advertised = plan.advertised
         httpAdvertised = settings.text("http.advertise")
@@ -93,6 +94,9 @@ final class NodeCalls: Sendable {
         own.connectBurst = own.connectsPerSecond * 5
         var handlers = CallDoor(info: info, logger: telemetry.logger("rpc")).handlers
         network.add(to: &handlers, raft: info.coordinator.raft)
+        info.coordinator.historyServing.add(to: &handlers)
+        WorkerDoor(loop: info.coordinator.loop, directory: network.directory).add(to: &handlers)
+        worker?.addLogs(to: &handlers)
         server = RPCServer(
             hello: network.hello, handlers: handlers, settings: own, tls: tls, faults: network.faults, group: network.group,
             telemetry: telemetry)

@@ -28,6 +28,15 @@ extension Node {
     package static func open(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, stopsOnSignals: Bool = false)
         async throws -> Node
     {
+        guard !WorkerNode.isMeant(by: settings) else {
+            throw DistriCError(.badConfiguration, "node.role is worker alone: such a node is opened with WorkerNode.open(settings:)")
+        }
+        try await findCluster(settings, logDescriptor, stopsOnSignals: stopsOnSignals)
+        return try Node(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor)
+    }
+
+    /// Where the folder is empty: waits for those with whom its cluster begins, or who have one.
+    static func findCluster(_ settings: Settings, _ logDescriptor: Int32, stopsOnSignals: Bool) async throws {
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
                 try await form(settings, logDescriptor)
@@ -45,7 +54,6 @@ extension Node {
             }
             group.cancelAll()
         }
-        return try Node(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor)
     }
 
     /// Whether a folder has no cluster yet and is not to be one of its own.
@@ -109,14 +117,26 @@ extension Node {
         _ settings: Settings, _ plan: NodeCalls.Plan, _ rpc: PeerAddress, _ http: (host: String, port: Int), _ network: NodeNetwork,
         _ telemetry: Telemetry
     ) async throws -> Founding {
-        var handlers = RPCHandlers()
+        let said = Mutex("waiting for other coordinators")
+        let (node, directory, expects, seeds) = (telemetry.node, network.directory, expected(settings), plan.seeds)
+        let waiting: @Sendable () -> ClusterWait = {
+            ClusterWait(directory, expects: expects, seeds: seeds, text: said.withLock { $0 })
+        }
+        var handlers = CallDoor.waiting(node, clock: telemetry.clock, waiting)
         network.add(to: &handlers, raft: nil)
         let server = RPCServer(
             hello: network.hello, handlers: handlers, tls: plan.tls, faults: network.faults, group: network.group, telemetry: telemetry)
-        let door = HealthDoor(telemetry: telemetry)
+        let door = HealthDoor(telemetry: telemetry, waiting: waiting)
+        let folder = dataPath(settings)
         let logger = telemetry.logger("node")
         telemetry.health.set("cluster", .down, reason: "waiting for other coordinators")
-        let said = Mutex("")
+        // Who is on this machine asks there, whatever the addresses are; a path of more than 107 bytes has none.
+        do { try await door.open(socket: folder + "/health.sock") } catch {
+            logger.warning("no socket for health", metadata: ["path": "\(folder)/health.sock", "error": "\(error)"])
+        }
+        do throws(TransportError) { _ = try await server.listen(.unix(path: folder + "/rpc.sock")) } catch {
+            logger.warning("no socket for calls", metadata: ["error": "\(error)"])
+        }
         do {
             let bound = try await server.listen(rpc)
             network.announce(bound, plan.advertised)

@@ -109,9 +109,10 @@ struct RaftWatch: Service {
     func look() {
         let status = coordinator.raft.status
         let behind = status.commitIndex.number - min(status.commitIndex.number, coordinator.loop.current.state.applied.number)
-        if !status.voters.isEmpty, !(status.voters + status.outgoing + status.learners).contains(status.node) {
+        if let index = status.removedAt {
             telemetry.health.set(
-                "raft", .down, reason: "this node was removed from the cluster: stop it, or add it again with 'distric raft add'")
+                "raft", .down,
+                reason: "this node was removed from the cluster at index \(index): stop it, or add it again with 'distric raft add'")
         } else if status.voters.isEmpty {
             telemetry.health.set("raft", .down, reason: "not a member of the cluster yet: its leader has to let this node in")
         } else if status.leader == nil {

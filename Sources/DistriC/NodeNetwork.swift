@@ -69,7 +69,7 @@ struct NodeNetwork: Sendable {
         for type in types {
             handlers.raw(type) { frame, context throws(CallError) in
                 guard let node = context.node else { throw CallError(.denied, "\(type) comes from coordinators alone") }
-                if let refusal = directory.refusal(of: node, folder: context.peer.hello.folder) { throw CallError(.denied, refusal) }
+                if let refusal = directory.refusal(of: context.peer.hello) { throw CallError(.denied, refusal) }
                 try raft.receive(frame, from: node)
             }
         }

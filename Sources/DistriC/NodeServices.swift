@@ -4,6 +4,7 @@ import Coordinator
 import Observability
 import ServiceLifecycle
 import Storage
+import Transport
 import Worker
 
 struct HTTPService: Service {
@@ -81,4 +82,13 @@ struct Sampling: Service {
             } while (try? await Task.sleep(for: .seconds(1))) != nil
         }
     }
+}
+
+/// What a snapshot passed over comes from other nodes.
+struct HistoryFetching: Service {
+    let fetch: HistoryFetch
+    let client: RPCClient
+
+    @concurrent
+    func run() async throws { await cancelWhenGracefulShutdown { await fetch.run(through: client) } }
 }

@@ -92,6 +92,11 @@ package struct Settings: Sendable {
             key: "rpc.connects_per_second", kind: .whole(1...1_000_000), standard: 200,
             help: "connects that one address may make each second, on average; five times as many at once"),
         Setting(key: "worker.slots", kind: .whole(1...10_000), standard: 8, help: "exec and http tasks at once"),
+        Setting(
+            key: "worker.labels", kind: .table, standard: .map(Fields()), help: "what tasks may ask of a worker: zone = \"north\""),
+        Setting(
+            key: "worker.lease", kind: .duration, standard: "10s",
+            help: "for how long a worker in another process is believed in without a word of it; the leader's counts"),
         Setting(key: "worker.allow_exec", kind: .list, standard: [], help: "programs that exec@1 may start: patterns on real paths"),
         Setting(key: "worker.allow_http", kind: .list, standard: [], help: "internal hosts (host or host:port) that http@1 may reach"),
         Setting(

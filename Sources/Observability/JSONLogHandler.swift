@@ -48,30 +48,30 @@ package struct JSONLogHandler: LogHandler {
         var facts = given.isEmpty ? metadata : given
         if !given.isEmpty, !metadata.isEmpty { facts.merge(metadata) { own, _ in own } }
         if let provided { facts.merge(provided) { own, _ in own } }
-        // The places alone are sorted: keys and values stay where they are.
-        withUnsafeTemporaryAllocation(of: Logger.Metadata.Index.self, capacity: facts.count) { places in
+        // Written as they come, and then brought into the order of their keys: to look at keys and values where they lie in a dictionary
+        // takes longer than to move what was written of them.
+        withUnsafeTemporaryAllocation(of: Range<Int>.self, capacity: facts.count) { members in
             var count = 0
-            for place in facts.indices {
+            for (key, value) in facts {
+                let start = line.count
+                line.raw(UInt8(ascii: ","))
+                if Self.isOwn(key, event.error != nil) { line.write(unique(key, among: facts)) } else { line.write(key) }
+                line.raw(UInt8(ascii: ":"))
+                if case .string(let text) = value { line.write(text) } else { Self.write(value, &line) }
                 var hole = count
-                while hole > 0, bytesPrecede(facts.keys[place], facts.keys[places[hole - 1]]) {
-                    places[hole] = places[hole - 1]
+                while hole > 0, line.precedes(start..<line.count, members[hole - 1]) {
+                    members[hole] = members[hole - 1]
                     hole -= 1
                 }
-                places[hole] = place
+                members[hole] = start..<line.count
                 count += 1
             }
-            for place in places {
-                line.raw(UInt8(ascii: ","))
-                line.write(unique(facts.keys[place], among: facts, hasError: event.error != nil))
-                line.raw(UInt8(ascii: ":"))
-                Self.write(facts.values[place], &line)
-            }
+            line.arrange(UnsafeBufferPointer(members))
         }
     }
 
     /// A key that is the line's own gets as many low lines as it takes.
-    private func unique(_ key: String, among facts: Logger.Metadata, hasError: Bool) -> String {
-        guard Self.isOwn(key, hasError) else { return key }
+    private func unique(_ key: String, among facts: Logger.Metadata) -> String {
         var name = key + "_"
         while facts[name] != nil { name += "_" }
         return name

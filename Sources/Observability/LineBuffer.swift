@@ -1,4 +1,5 @@
 import CThreadSlot
+import Glibc
 import Primitives
 
 /// One line of JSON in memory that is lent to it: on the stack while it fits, else on the heap.
@@ -99,78 +100,128 @@ struct LineBuffer: ~Copyable {
 
     /// A string in quotes (RFC 8259 section 7), DEL escaped too.
     mutating func write(_ text: String) {
-        raw(0x22)
-        let isDone: Void? = text.utf8.withContiguousStorageIfAvailable { escape($0) }
+        let isDone: Void? = text.utf8.withContiguousStorageIfAvailable { quote($0) }
         if isDone == nil {
             var copy = text
-            copy.withUTF8 { escape($0) }
-        }
-        raw(0x22)
-    }
-
-    mutating func write(_ text: StaticString) {
-        raw(0x22)
-        escape(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-        raw(0x22)
-    }
-
-    private mutating func escape(_ whole: UnsafeBufferPointer<UInt8>) {
-        var text = whole
-        if whole.count > Self.textLimit {
-            // Not within a character.
-            var end = Self.textLimit
-            while end > 0, whole[end] & 0xC0 == 0x80 { end -= 1 }
-            text = UnsafeBufferPointer(rebasing: whole[..<end])
-        }
-        var start = 0
-        while let place = Self.firstSpecial(text, from: start) {
-            raw(UnsafeBufferPointer(rebasing: text[start..<place]))
-            writeEscape(text[place])
-            start = place + 1
-        }
-        raw(UnsafeBufferPointer(rebasing: text[start...]))
-        if text.count < whole.count {
-            raw("... (")
-            write(Int64(whole.count - text.count))
-            raw(" bytes cut off)")
+            copy.withUTF8 { quote($0) }
         }
     }
 
-    /// Where the next byte is that must be escaped: eight are looked at at a time while none of them is.
-    private static func firstSpecial(_ text: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
-        let (ones, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
-        /// High bits where a byte of `word` is below `limit` (which is at most 128) or, with exclusive or before, equal to one.
-        func below(_ word: UInt64, _ limit: UInt64) -> UInt64 { (word &- ones &* limit) & ~word & highs }
-        var place = start
+    mutating func write(_ text: StaticString) { quote(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)) }
+
+    /// Eight bytes are copied at a time, and looked at meanwhile: what must be escaped is written over what was copied of it.
+    private mutating func quote(_ text: UnsafeBufferPointer<UInt8>) {
+        guard text.count <= Self.textLimit else { return quoteBeginning(text) }
+        // Each byte may become six, and the last copy reaches up to seven beyond its text.
+        reserve(text.count * 6 + 10)
+        base[count] = 0x22
+        var place = base + count + 1
+        var from = 0
+        while from < text.count {
+            let taken = min(8, text.count - from)
+            let word = Self.word(text, from, taken)
+            UnsafeMutableRawPointer(place).storeBytes(of: word.littleEndian, as: UInt64.self)
+            let plain = min(Self.special(word).trailingZeroBitCount / 8, taken)
+            place += plain
+            from += plain
+            guard plain < taken else { continue }
+            place += Self.escape(text[from], to: place)
+            from += 1
+        }
+        place[0] = 0x22
+        count = base.distance(to: place) + 1
+    }
+
+    /// Of a text that is too long as much as may stand in a line, and how much that leaves out.
+    private mutating func quoteBeginning(_ text: UnsafeBufferPointer<UInt8>) {
+        // Not within a character.
+        var end = Self.textLimit
+        while end > 0, text[end] & 0xC0 == 0x80 { end -= 1 }
+        quote(UnsafeBufferPointer(rebasing: text[..<end]))
+        count -= 1
+        raw("... (")
+        write(Int64(text.count - end))
+        raw(" bytes cut off)\"")
+    }
+
+    /// Up to eight bytes, the first of them lowest; what is not there is 0.
+    @inline(__always)
+    private static func word(_ text: UnsafeBufferPointer<UInt8>, _ from: Int, _ taken: Int) -> UInt64 {
         let raw = UnsafeRawBufferPointer(text)
-        while place + 8 <= text.count {
-            let word = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: place, as: UInt64.self))
-            let found =
-                below(word, 0x20) | below(word ^ (ones &* 0x22), 1) | below(word ^ (ones &* 0x5C), 1) | below(word ^ (ones &* 0x7F), 1)
-            // The lowest of them is one; those above it may come of what was carried.
-            guard found == 0 else { return place + found.trailingZeroBitCount / 8 }
-            place += 8
+        if taken == 8 { return UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: from, as: UInt64.self)) }
+        // The last eight, without those that were taken before.
+        if text.count >= 8 {
+            return UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: text.count - 8, as: UInt64.self)) >> UInt64(64 - 8 * taken)
         }
-        while place < text.count {
-            let byte = text[place]
-            if byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F { return place }
-            place += 1
+        // What is left of a short text: two halves that may overlap, or the first, the middle and the last byte.
+        guard taken < 4 else {
+            let low = raw.loadUnaligned(fromByteOffset: from, as: UInt32.self)
+            let high = raw.loadUnaligned(fromByteOffset: from + taken - 4, as: UInt32.self)
+            return UInt64(UInt32(littleEndian: low)) | UInt64(UInt32(littleEndian: high)) << UInt64(8 * (taken - 4))
         }
-        return nil
+        let (middle, last) = (taken / 2, taken - 1)
+        return UInt64(text[from]) | UInt64(text[from + middle]) << UInt64(8 * middle) | UInt64(text[from + last]) << UInt64(8 * last)
     }
 
-    private mutating func writeEscape(_ byte: UInt8) {
-        switch byte {
-        case 0x22: raw("\\\"")
-        case 0x5C: raw("\\\\")
-        case 0x0A: raw("\\n")
-        case 0x0D: raw("\\r")
-        case 0x09: raw("\\t")
-        default:
-            raw("\\u00")
-            raw(hexCharacter(byte >> 4))
-            raw(hexCharacter(byte & 0xF))
+    /// High bits where a byte must be escaped; the lowest of them is one, and those above it may come of what was carried.
+    @inline(__always)
+    private static func special(_ word: UInt64) -> UInt64 {
+        let (ones, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+        /// Where a byte is below `limit` (which is at most 128) or, with exclusive or before, equal to one.
+        func below(_ word: UInt64, _ limit: UInt64) -> UInt64 { (word &- ones &* limit) & ~word & highs }
+        return below(word, 0x20) | below(word ^ (ones &* 0x22), 1) | below(word ^ (ones &* 0x5C), 1) | below(word ^ (ones &* 0x7F), 1)
+    }
+
+    @inline(__always)
+    private static func isPlain(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        for from in stride(from: 0, to: text.count, by: 8) {
+            let taken = min(8, text.count - from)
+            guard special(word(text, from, taken)).trailingZeroBitCount / 8 >= taken else { return false }
         }
+        return true
+    }
+
+    /// - Returns: how many bytes it took, at most six.
+    private static func escape(_ byte: UInt8, to place: UnsafeMutablePointer<UInt8>) -> Int {
+        place[0] = 0x5C
+        switch byte {
+        case 0x22, 0x5C: place[1] = byte
+        case 0x0A: place[1] = UInt8(ascii: "n")
+        case 0x0D: place[1] = UInt8(ascii: "r")
+        case 0x09: place[1] = UInt8(ascii: "t")
+        default:
+            (place[1], place[2], place[3]) = (UInt8(ascii: "u"), 0x30, 0x30)
+            (place[4], place[5]) = (hexCharacter(byte >> 4), hexCharacter(byte & 0xF))
+            return 6
+        }
+        return 2
+    }
+
+    // MARK: Order of members
+
+    /// Whether the key of one written member (`,"key":...`) is before that of another: by their bytes, and the quote that ends a key is below
+    /// what most keys are made of.
+    func precedes(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
+        let length = min(left.count, right.count)
+        return memcmp(base + left.lowerBound, base + right.lowerBound, length) < 0
+    }
+
+    /// Puts what was written last in this order: the parts, which are all that was written since the lowest of them began.
+    mutating func arrange(_ parts: UnsafeBufferPointer<Range<Int>>) {
+        var (start, isInOrder) = (count, true)
+        for index in parts.indices {
+            start = min(start, parts[index].lowerBound)
+            if index > 0, parts[index - 1].upperBound != parts[index].lowerBound { isInOrder = false }
+        }
+        guard !isInOrder else { return }
+        let length = count - start
+        reserve(length)
+        var place = base + count
+        for part in parts {
+            place.update(from: base + part.lowerBound, count: part.count)
+            place += part.count
+        }
+        (base + start).update(from: base + count, count: length)
     }
 
     /// Sixteen hexadecimal digits.
@@ -204,7 +255,7 @@ struct LineBuffer: ~Copyable {
     mutating func member(_ key: StaticString) {
         let length = key.utf8CodeUnitCount
         let name = UnsafeBufferPointer(start: key.utf8Start, count: length)
-        guard Self.firstSpecial(name, from: 0) == nil else {
+        guard Self.isPlain(name) else {
             raw(UInt8(ascii: ","))
             write(key)
             return raw(UInt8(ascii: ":"))

@@ -99,6 +99,9 @@ package struct LogInspection: Sendable {
         return .map(fields)
     }
 
+    /// What is left to do with a folder that cannot be trusted.
+    package static var wayBack: String { StorageError.wayBack }
+
     // MARK: Looking
 
     /// All that is there, at one time.
@@ -110,7 +113,7 @@ package struct LogInspection: Sendable {
         var vote: HardStateFile.Opening
         /// Why the vote may not be trusted, as it was written down.
         var recovering: String?
-        /// Of the snapshot.
+        /// Of the snapshot, and of what a node that starts looks at besides the log.
         var problems: [StorageError] = []
 
         var isWell: Bool { reading.condition == .clean && problems.isEmpty }
@@ -139,24 +142,34 @@ package struct LogInspection: Sendable {
 
     private func findings(isThorough: Bool) throws(StorageError) -> Findings {
         let store = SnapshotStore(disk: disk, folder: folder + "/snapshots")
-        var problems: [StorageError] = []
-        var manifest: SnapshotStore.Manifest?
+        let start = StartChecks(data: data, raft: folder, disk: disk)
+        var problems = try start.owner()
+        let history = try start.historyEnd()
+        var (manifest, isKnown) = (SnapshotStore.Manifest?.none, true)
         do throws(StorageError) {
             manifest = try store.newestManifest()
-            if let manifest { _ = try RaftStorage.mark(manifest, folder: folder) }
+            if let manifest {
+                try start.check(manifest)
+                _ = try RaftStorage.mark(manifest, folder: folder)
+            }
             if isThorough, let manifest { try store.verify(manifest) }
         } catch {
             guard case .damaged = error else { throw error }
             problems.append(error)
+            isKnown = false
         }
         let files = try LogFiles(disk: disk, folder: folder + "/log")
-        let reading = try files.reading(from: manifest, isKnown: problems.isEmpty || manifest != nil)
+        let reading = try files.reading(from: manifest, isKnown: isKnown || manifest != nil)
         let hasLog = try disk.list(folder + "/log").contains { $0.hasSuffix(".log") }
         let vote = try vote(hasLog: hasLog, hasEntries: reading.last.index > .zero)
         let recovering = try disk.contents(of: folder + "/recovering").map { String(decoding: $0.prefix(4096), as: UTF8.self) }
-        return Findings(
+        if let reason = start.staleVote(vote, reading.last) { problems.append(.damaged(path: folder + "/vote", offset: 0, reason: reason)) }
+        var found = Findings(
             manifest: manifest, reading: reading, marked: files.marked, damage: files.damage, vote: vote, recovering: recovering,
             problems: problems)
+        // A log that is to be repaired is behind whatever was written of it.
+        if self.problems(found).isEmpty, let lost = start.lostEnd(reading.last, history: history) { found.problems.append(lost) }
+        return found
     }
 
     private func vote(hasLog: Bool, hasEntries: Bool) throws(StorageError) -> HardStateFile.Opening {

@@ -8,6 +8,7 @@ extension RaftCore {
         let previous = message.previousIndex
         // What a snapshot stands for is committed, and so the leader's; before everything is nothing that could differ.
         guard previous <= log.base || log.term(at: previous) == message.previousTerm || mutated(.skipsConsistencyCheck) else {
+            if message.entries.isEmpty { lose(previous, &output) }
             return reply(to: sender, conflict(at: previous), round: message.round, &output)
         }
         guard installing == nil else {

@@ -53,8 +53,8 @@ extension RaftCore {
 
     private mutating func sendHeartbeat(_ place: Int, _ now: Instant, _ output: inout RaftOutput) {
         let peer = progress[place]
-        // What is known to agree; nothing is when that was compacted.
-        let known = log.term(at: peer.matchIndex).map { (peer.matchIndex, $0) } ?? (.zero, Term(0))
+        // What it has acknowledged, also when that is compacted here: who has less than that by now has lost it.
+        let known = (log.term(at: peer.matchIndex) ?? peer.matchTerm).map { (peer.matchIndex, $0) } ?? (.zero, Term(0))
         let commit = mutated(.commitsBeyondMessage) ? commitIndex : min(commitIndex, known.0)
         send(
             .append(
@@ -110,7 +110,7 @@ extension RaftCore {
             {
                 guard sendNext(place, now, &output) else { return }
             }
-            tellCommit(place, &output)
+            tellCommit(place, now, &output)
         case .snapshot: sendChunks(place, now, &output)
         }
     }
@@ -120,9 +120,10 @@ extension RaftCore {
         progress[place].probeRound = round
     }
 
-    /// A follower that has all is told what was committed meanwhile.
-    private mutating func tellCommit(_ place: Int, _ output: inout RaftOutput) {
+    /// A follower that has all is told what was committed meanwhile, unless it may wait for what comes next.
+    private mutating func tellCommit(_ place: Int, _ now: Instant, _ output: inout RaftOutput) {
         guard progress[place].inFlight.isEmpty, commitIndex > progress[place].toldCommit else { return }
+        if let commitDue, now < commitDue { return }
         let match = progress[place].matchIndex
         guard match >= commitIndex, let matchTerm = log.term(at: match) else { return }
         progress[place].toldCommit = commitIndex
@@ -224,11 +225,18 @@ extension RaftCore {
 
     mutating func matched(_ place: Int, _ index: LogIndex, _ now: Instant, _ output: inout RaftOutput) {
         let isNew = progress[place].matched(index)
-        if isNew { progress[place].movedAt = now }
+        if isNew {
+            progress[place].movedAt = now
+            progress[place].matchTerm = log.term(at: index)
+            if case .snapshot(let transfer) = progress[place].state, transfer.mark.index == index {
+                progress[place].matchTerm = transfer.mark.term
+            }
+        }
         switch progress[place].state {
         case .probe:
             // A heartbeat's answer says that what is known to agree still does; where the rest agrees only the probe's own says.
-            if index.next >= progress[place].nextIndex { progress[place].becomeReplicate() }
+            // Where that is compacted there is nothing to go on with: the next heartbeat begins a snapshot.
+            if index.next >= progress[place].nextIndex, log.term(at: index) != nil { progress[place].becomeReplicate() }
         case .replicate: break
         case .snapshot(let transfer): if index >= transfer.mark.index { progress[place].becomeReplicate() }
         }
@@ -269,6 +277,9 @@ extension RaftCore {
         guard index > commitIndex, log.term(at: index) == term || mutated(.commitsOldTerms) else { return }
         uncommittedBytes -= log.payloadBytes(after: commitIndex, through: index)
         commitIndex = index
+        // Who is about to hand over, or to go, lets nobody wait.
+        let isWaiting = settings.commitDelay > .zero && transfer == nil && !progress.contains { $0.leavingSince != nil }
+        commitDue = isWaiting ? commitDue ?? now.advanced(by: settings.commitDelay) : nil
         readyReads(now, &output)
         advanceChange(now, &output)
         // Whoever has come to be alone waits for nobody's answer.

@@ -48,6 +48,8 @@ package struct Progress: Equatable, Sendable {
     package let id: NodeID
     package internal(set) var state = State.probe(isWaiting: false)
     package internal(set) var matchIndex = LogIndex.zero
+    /// Of the entry there, which may be compacted here since; nil where it is not known.
+    var matchTerm: Term?
     package internal(set) var nextIndex: LogIndex
     /// The newest round of heartbeats that it has answered.
     package internal(set) var round: UInt64 = 0

@@ -6,7 +6,7 @@ package import Primitives
 ///
 /// It has no clock, no chance of its own and no I/O: events come in with the time they come at, what is to be done goes out. Broken invariants trap.
 package struct RaftCore: Sendable {
-    package enum Role: String, Sendable { case follower, preCandidate, candidate, leader }
+    package enum Role: String, Sendable { case follower, preCandidate = "pre-candidate", candidate, leader }
 
     package enum Event: Equatable, Sendable {
         /// Timers are looked at; the next one is due at `nextDeadline`.
@@ -108,6 +108,8 @@ package struct RaftCore: Sendable {
     /// The first index of the term that it leads in.
     var termStart = LogIndex.zero
     var heartbeatDue: Instant
+    /// Until when followers wait to hear what was committed; nil when none does.
+    var commitDue: Instant?
     /// When it looks next whether a majority and its own disk answer: rounds for reads do not put that off.
     var checkDue: Instant
     /// Somebody was told to campaign: leases of this term are over.
@@ -168,6 +170,14 @@ package struct RaftCore: Sendable {
         log.trim(to: settings.keptBytes, notAfter: log.lastIndex)
     }
 
+    /// Before `started`, when all entries are there: what was committed when the server wrote that down. Where its log has that very entry, it has all
+    /// before it as it was then (Raft section 5.3, log matching), and what is committed stays so.
+    package mutating func restoreCommit(_ index: LogIndex, term: Term) {
+        guard index > commitIndex, log.term(at: index) == term else { return }
+        (commitIndex, toldCommit) = (index, index)
+        glance = Glance(self)
+    }
+
     /// A log that goes on at the base of the snapshot: a server alone need not wait for anybody.
     package mutating func started(now: Instant) { if isAlone { electionDeadline = now } }
 
@@ -205,7 +215,7 @@ package struct RaftCore: Sendable {
 
     /// When the next `tick` is wanted.
     package var nextDeadline: Instant {
-        if role == .leader { return min(heartbeatDue, checkDue, transfer?.deadline ?? heartbeatDue) }
+        if role == .leader { return min(heartbeatDue, checkDue, transfer?.deadline ?? heartbeatDue, commitDue ?? heartbeatDue) }
         return min(electionDeadline, askAgain ?? electionDeadline, asked.first?.deadline ?? electionDeadline)
     }
 
@@ -271,6 +281,7 @@ package struct RaftCore: Sendable {
     /// What the events since the last one want sent and written.
     package mutating func flush(now: Instant, into output: inout RaftOutput) {
         if role == .leader { sendAll(now, &output) } else { forgetAsked(before: now, &output) }
+        if let commitDue, now >= commitDue || role != .leader { self.commitDue = nil }
         if let mark = incoming?.mark, mark.index <= commitIndex { incoming = nil }
         flushWrite(now, &output)
         // What is not durable here is not applied here: a snapshot must never stand for more than the log behind it.

@@ -62,6 +62,8 @@ package enum RaftMessage: Equatable, Sendable {
 
     package struct Append: Equatable, Sendable {
         package var term: Term
+        /// Of a message without entries: nothing, or the last entry of which the receiver itself has said in this term that it has it on its disk, like
+        /// all before it. It can tell by that what it has lost since (Decisions/RolledBackFolders): so nothing else may ever be sent there.
         package var previousIndex: LogIndex
         package var previousTerm: Term
         package var commitIndex: LogIndex

@@ -14,6 +14,9 @@ package struct RaftOutput: Equatable, Sendable {
     /// the driver says `stored(ticket)`.
     package struct Write: Equatable, Sendable {
         package var ticket: UInt64
+        /// The server may not trust itself any more, and a restart must not forget that: durable before anything else of the group, and before
+        /// the server says so.
+        package var isDistrusted = false
         /// Before any entry of its term.
         package var hardState: HardState?
         package var chunk: RaftMessage.SnapshotChunk?
@@ -46,6 +49,14 @@ package struct RaftOutput: Equatable, Sendable {
         package var reason: RaftRefusal
     }
 
+    /// What a server acknowledged and has no more.
+    package struct Lost: Equatable, Sendable {
+        /// The leader has its word that it had all up to here.
+        package var acknowledged: LogIndex
+        /// The end of what it has; entries before that may be others, too.
+        package var last: LogIndex
+    }
+
     /// Entries that are on the disk alone and that a follower needs.
     package struct Fetch: Equatable, Sendable {
         package var peer: NodeID
@@ -68,6 +79,8 @@ package struct RaftOutput: Equatable, Sendable {
     package var restored: SnapshotMark?
     /// A server that lost its vote or part of its log has all of it again.
     package var isTrusted = false
+    /// The leader's word proves that this server has lost what it acknowledged: its folder is an older copy (Decisions/RolledBackFolders).
+    package var lost: Lost?
     package var transitions: [RaftTransition] = []
 
     package init() {}
@@ -80,7 +93,7 @@ package struct RaftOutput: Equatable, Sendable {
         refused.removeAll(keepingCapacity: true)
         fetches.removeAll(keepingCapacity: true)
         transitions.removeAll(keepingCapacity: true)
-        (commit, incoming, restored, isTrusted) = (nil, nil, nil, false)
+        (commit, incoming, restored, isTrusted, lost) = (nil, nil, nil, false, nil)
     }
 }
 

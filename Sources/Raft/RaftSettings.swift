@@ -28,6 +28,9 @@ package struct RaftSettings: Equatable, Sendable {
     package var chunkBytes = 256 << 10
     /// Chunks of a snapshot that wait for their answers.
     package var chunksInFlight: UInt32 = 4
+    /// How long a follower that has all may wait to be told what was committed, so that it hears it with the next entries: at once by default, which tells
+    /// everybody twice of each entry. Nobody who reads consistently waits for it: the leader's answer to a read tells it too.
+    package var commitDelay: Duration = .zero
     /// Entries that are kept behind a snapshot for followers that are a little behind.
     package var tailEntries: UInt64 = 4_096
 
@@ -36,6 +39,7 @@ package struct RaftSettings: Equatable, Sendable {
     /// Traps on settings that cannot work: they are this program's own mistake.
     package func validated() -> RaftSettings {
         precondition(heartbeat > .zero && heartbeat * 3 <= electionTimeout.lowerBound, "heartbeat \(heartbeat) for \(electionTimeout)")
+        precondition(commitDelay >= .zero && commitDelay < heartbeat, "commit delay \(commitDelay) for heartbeats each \(heartbeat)")
         precondition(!electionTimeout.isEmpty, "election timeout \(electionTimeout)")
         precondition(appendBytes > 0 && inFlightMessages > 0 && chunkBytes > 0 && chunksInFlight > 0, "limits must be above 0")
         precondition((0..<0.5).contains(clockDrift), "clock drift \(clockDrift)")

@@ -30,12 +30,23 @@ extension RaftCore {
     private mutating func begin(_ place: Int, _ loss: UInt64, _ now: Instant, _ output: inout RaftOutput) {
         output.transitions.append(.peerRecovering(progress[place].id))
         // It may have less than it said.
-        progress[place].matchIndex = .zero
+        (progress[place].matchIndex, progress[place].matchTerm) = (.zero, nil)
         progress[place].becomeProbe()
         progress[place].nextIndex = log.lastIndex.next
         (progress[place].isCaughtUp, progress[place].round) = (false, 0)
         appendOwn([(.leaderStart, [])], now)
         progress[place].recovery = .init(loss: loss, entry: log.lastIndex, notedRound: round + 1)
+    }
+
+    /// What this server acknowledged to the leader of this term is not in its log: its disk has been put back to what it was earlier, or has lost what it had
+    /// synced. That cannot be an old message, or one out of order: since it acknowledged the entry it has been in this term, as the message is, and in
+    /// one term a log only grows beyond what was acknowledged. From here on it is as one whose disk was found damaged when it started.
+    mutating func lose(_ acknowledged: LogIndex, _ output: inout RaftOutput) {
+        guard recovery == nil, installing == nil else { return }
+        recovery = generator.next()
+        // Nothing is said before a restart would know of it: else the leader could be told first of the loss and then, after the restart, of none.
+        hardTicket = writing { $0.isDistrusted = true }
+        output.lost = .init(acknowledged: acknowledged, last: log.lastIndex)
     }
 
     mutating func trust(_ loss: UInt64, _ output: inout RaftOutput) {

@@ -2,7 +2,7 @@ import Primitives
 import Synchronization
 
 /// Snapshots of the state machine: `<index>-<term>.state`, and a manifest that is written last, so that a snapshot without one does not
-/// exist.
+/// exist. What was damaged stays beside, renamed to `.damaged`.
 ///
 /// One on its way in is `<index>-<term>.partial`, and beside it `.progress` says how much of it is whole.
 package final class SnapshotStore: Sendable {
@@ -139,7 +139,7 @@ package final class SnapshotStore: Sendable {
     /// Removes the snapshots before one, save those that are held, and what else lies there; a later one, whole or on its way in, stays.
     private func removeOlder(than stem: String) throws(StorageError) {
         let kept = held.withLock { $0.map { Self.stem($0) } }
-        for name in try disk.list(folder) {
+        for name in try disk.list(folder) where !name.hasSuffix(Self.damagedSuffix) {
             let own = String(name.prefix(stem.utf8.count))
             let isSnapshot = own.utf8.count == stem.utf8.count && own.utf8.allSatisfy { $0 == UInt8(ascii: "-") || (48...57).contains($0) }
             if isSnapshot, own >= stem || kept.contains(own) { continue }

@@ -28,9 +28,9 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
         case .newerFormat(let path, let found, let supported):
             "\(path) has \(found); this program reads up to \(supported): start it with the newer distric that wrote it"
         case .damaged(let path, let offset, let reason):
-            "\(path) is damaged at byte \(offset): \(reason); acknowledged data may be lost, so nothing was changed: restore the folder from a backup or a replica"
+            "\(path) is damaged at byte \(offset): \(reason); acknowledged data may be lost, so nothing was changed. \(Self.wayBack)"
         case .gap(let path, let expected, let found):
-            "\(path): the log should reach or go on at index \(expected), but what is there ends or begins at \(found); acknowledged entries are missing, so nothing was changed: restore the folder from a backup or a replica"
+            "\(path): the log should reach or go on at index \(expected), but what is there ends or begins at \(found); acknowledged entries are missing, so nothing was changed. \(Self.wayBack)"
         case .unreadable(let index, let reason): "log entry \(index) cannot be applied by this program, which stops before it: \(reason)"
         case .closed: "the log is closed"
         }
@@ -38,6 +38,11 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
 }
 
 extension StorageError {
+    /// What is left to do with a folder that cannot be trusted. An older copy of it, or another node's, would take back what this one has promised to the others: that
+    /// is how acknowledged data is lost.
+    package static let wayBack =
+        "If this node is one of several, remove it and let a new one take its place: 'distric raft remove ID' on one of the others, then 'distric node --id NEW-ID --data EMPTY-FOLDER --join HOST:PORT'. If it is alone, 'distric backup restore FILE --data EMPTY-FOLDER --id ID'. Never put back an older copy of the folder, nor another node's"
+
     /// The file or folder that it is about.
     var path: String? {
         switch self {

@@ -163,5 +163,6 @@ package final class Journal: Sendable {
 
 extension Journal.Key {
     init(_ held: HeldAssignment) { self.init(run: held.run, task: held.task, fence: held.fence) }
+    init(_ assignment: TaskAssignment) { self.init(run: assignment.run, task: assignment.task, fence: assignment.fence) }
     init(_ report: TaskReport) { self.init(run: report.run, task: report.task, fence: report.fence) }
 }

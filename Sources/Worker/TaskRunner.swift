@@ -11,27 +11,32 @@ package import Wire
 /// A worker: takes assignments up to its capacity, runs each under its deadline, journals what must outlive a crash, and reports until the
 /// coordinator has the report in its log.
 package final class TaskRunner: WorkerLink {
-    private struct State {
+    struct State {
         /// Taken, and maybe not begun yet.
-        var admitted: Set<Journal.Key> = []
-        /// Called back before they began.
-        var calledBack: Set<Journal.Key> = []
-        var running: [Journal.Key: AsyncStream<Void>.Continuation] = [:]
+        var admitted: [Journal.Key: TaskAssignment] = [:]
+        /// Told to end, with how.
+        var calledBack: [Journal.Key: AttemptOutcome] = [:]
+        var running: [Journal.Key: AsyncStream<AttemptOutcome>.Continuation] = [:]
         /// Reports that no coordinator has committed yet.
         var unreported: [Journal.Key: TaskReport] = [:]
+        /// Of those, what was never taken, with the word why.
+        var refused: [Journal.Key: String] = [:]
         var usedSlots = 0
         var isSettled = false
+        var isCordoned = false
+        var isDraining = false
     }
 
     package let node: NodeID
     package let settings: WorkerSettings
-    private let folder: String
-    private let telemetry: Telemetry
+    let folder: String
+    let telemetry: Telemetry
+    let disk: any Disk
     private let journal: Journal
-    private let logs: AttemptLogs
+    let logs: AttemptLogs
     private let client: HTTPClient
     private let handlers: [String: any TaskHandler]
-    private let state = Mutex(State())
+    let state = Mutex(State())
     /// Attempts that the journal's file has something of.
     private let journaled = Mutex<Set<Journal.Key>>([])
     private let sink = Mutex<(any ReportSink)?>(nil)
@@ -46,6 +51,7 @@ package final class TaskRunner: WorkerLink {
         self.settings = settings
         self.folder = folder
         self.telemetry = telemetry
+        self.disk = disk
         removeTree(folder + "/attempts")
         try disk.makeFolder(folder + "/attempts")
         journal = try Journal(disk: disk, path: folder + "/journal")
@@ -67,9 +73,13 @@ package final class TaskRunner: WorkerLink {
         started = telemetry.metrics.counter("distric_task_attempts_started_total", "Attempts that this worker began.")
         durations = telemetry.metrics.histogram("distric_task_attempt_duration_seconds", "Time that an attempt took on this worker.")
         refusals = telemetry.metrics.counter("distric_assignments_refused_total", "Assignments beyond this worker's capacity.")
+        let isCordoned = disk.exists(cordonPath)
+        state.withLock { $0.isCordoned = isCordoned }
     }
 
     package var capacity: WorkerCapacity { settings.capacity }
+    /// What it can do.
+    package var kinds: [String] { (handlers.keys + ["transform@1"]).sorted() }
 
     package func connect(_ sink: any ReportSink) { self.sink.withLock { $0 = sink } }
 
@@ -99,37 +109,42 @@ package final class TaskRunner: WorkerLink {
     }
 
     private func admit(_ assignment: TaskAssignment) -> Bool {
-        let key = Journal.Key(run: assignment.run, task: assignment.task, fence: assignment.fence)
-        let hasRoom = state.withLock { state in
-            guard state.usedSlots < settings.capacity.slots else { return false }
+        let key = Journal.Key(assignment)
+        let refusal = state.withLock { state -> String? in
+            if state.isDraining { return "draining" }
+            guard state.usedSlots < settings.capacity.slots else { return "no_slots" }
             state.usedSlots += 1
-            state.admitted.insert(key)
-            return true
+            state.admitted[key] = assignment
+            return nil
         }
-        if hasRoom {
+        if refusal == nil {
             if case .enqueued = feed.yield(assignment) { return true }
             state.withLock { state in
                 state.usedSlots -= 1
-                state.admitted.remove(key)
+                state.admitted[key] = nil
             }
         }
+        state.withLock { $0.refused[key] = refusal ?? "draining" }
         report([result(assignment, .neverStarted, since: telemetry.clock.wall)])
         return false
     }
 
-    package func cancel(_ held: HeldAssignment) {
-        let key = Journal.Key(held)
-        let running = state.withLock { state -> AsyncStream<Void>.Continuation? in
-            if let running = state.running[key] { return running }
-            if state.admitted.contains(key) { state.calledBack.insert(key) }
-            return nil
+    package func cancel(_ held: HeldAssignment) { end(Journal.Key(held), as: .cancelled) }
+
+    /// Ends an attempt, also one that has not begun.
+    func end(_ key: Journal.Key, as outcome: AttemptOutcome) {
+        let running = state.withLock { state -> AsyncStream<AttemptOutcome>.Continuation? in
+            guard state.admitted[key] != nil else { return nil }
+            if state.calledBack[key] == nil { state.calledBack[key] = outcome }
+            return state.running[key]
         }
-        running?.yield(())
+        running?.yield(outcome)
     }
 
     package func committed(_ reports: [TaskReport]) {
         let (removed, isSettled) = state.withLock { state in
             let removed = reports.filter { state.unreported.removeValue(forKey: Journal.Key($0)) != nil }
+            for report in removed { state.refused[Journal.Key(report)] = nil }
             guard !journal.isWhole, !state.isSettled, !removed.isEmpty, state.unreported.isEmpty else { return (removed, false) }
             state.isSettled = true
             return (removed, true)
@@ -151,17 +166,19 @@ package final class TaskRunner: WorkerLink {
                 "worker.journal_damaged", subject: folder + "/journal", severity: .warning,
                 "a part of the worker's journal cannot be read; attempts that it should tell of are taken as lost, none as never started")
         }
-        let running = state.withLock { Set($0.running.keys).union($0.unreported.keys).union($0.admitted) }
+        let (running, unreported) = state.withLock { (Set($0.running.keys).union($0.admitted.keys), $0.unreported) }
         let now = telemetry.clock.wall
         let reports: [TaskReport] = held.compactMap { item in
             let key = Journal.Key(item)
             if running.contains(key) { return nil }
-            if let report = journal.ended[key] { return report }
+            if let report = unreported[key] ?? journal.ended[key] { return report }
             let outcome: AttemptOutcome = journal.begun.contains(key) || !journal.isWhole ? .lost : .neverStarted
             return TaskReport(
                 run: item.run, task: item.task, attempt: item.attempt, fence: item.fence, outcome: outcome, startedAt: now, endedAt: now)
         }
         let known = Set(held.map { Journal.Key($0) })
+        // The log has them with nobody, or with somebody else by now.
+        for key in running.subtracting(known) { end(key, as: .cancelled) }
         let stale = journal.begun.union(journal.ended.keys).subtracting(known)
         if !stale.isEmpty { journal.forgotten(stale.map { HeldAssignment(run: $0.run, task: $0.task, attempt: 0, fence: $0.fence) }) }
         journaled.withLock { $0.formUnion(reports.map { Journal.Key($0) }) }
@@ -184,13 +201,13 @@ package final class TaskRunner: WorkerLink {
     }
 
     private func attempt(_ assignment: TaskAssignment) async {
-        let key = Journal.Key(run: assignment.run, task: assignment.task, fence: assignment.fence)
-        let (signal, canceller) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let isCalledBack = state.withLock { state in
+        let key = Journal.Key(assignment)
+        let (signal, canceller) = AsyncStream.makeStream(of: AttemptOutcome.self, bufferingPolicy: .bufferingOldest(1))
+        let calledBack = state.withLock { state in
             state.running[key] = canceller
-            return state.calledBack.remove(key) != nil
+            return state.calledBack[key]
         }
-        if isCalledBack { canceller.yield(()) }
+        if let calledBack { canceller.yield(calledBack) }
         let began = telemetry.clock.now
         let wall = telemetry.clock.wall
         let span = telemetry.spans.begin("task \(assignment.task)", service: "worker", in: assignment.trace)
@@ -207,7 +224,8 @@ package final class TaskRunner: WorkerLink {
             // The node stops in the middle: nobody asked for the end, so the next start says what became of it.
             state.withLock { state in
                 state.usedSlots -= 1
-                state.admitted.remove(key)
+                state.admitted[key] = nil
+                state.calledBack[key] = nil
             }
             return
         }
@@ -217,7 +235,8 @@ package final class TaskRunner: WorkerLink {
             // In one go: whoever asks meanwhile finds it as one or the other.
             state.unreported[key] = report
             state.running[key] = nil
-            state.admitted.remove(key)
+            state.admitted[key] = nil
+            state.calledBack[key] = nil
             state.usedSlots -= 1
         }
         self.report([report])
@@ -233,7 +252,9 @@ package final class TaskRunner: WorkerLink {
             ])
     }
 
-    private func journaledOutcome(_ assignment: TaskAssignment, _ log: AttemptLog, _ signal: AsyncStream<Void>) async -> AttemptOutcome {
+    private func journaledOutcome(_ assignment: TaskAssignment, _ log: AttemptLog, _ signal: AsyncStream<AttemptOutcome>) async
+        -> AttemptOutcome
+    {
         guard let handler = handlers[assignment.kind] else {
             return .failed(TaskError(type: "unknown_kind", message: "worker \(node) has no handler for \(assignment.kind)"))
         }
@@ -249,7 +270,7 @@ package final class TaskRunner: WorkerLink {
 
     /// The handler beside its deadline and its cancellation: whichever comes first ends the others.
     private func bounded(
-        _ assignment: TaskAssignment, _ log: AttemptLog, _ signal: AsyncStream<Void>, _ handler: any TaskHandler
+        _ assignment: TaskAssignment, _ log: AttemptLog, _ signal: AsyncStream<AttemptOutcome>, _ handler: any TaskHandler
     ) async -> AttemptOutcome {
         await withTaskGroup(of: AttemptOutcome?.self) { group in
             group.addTask { await handler.run(assignment, log: log) }
@@ -259,7 +280,7 @@ package final class TaskRunner: WorkerLink {
                     TaskError(type: "timeout", message: "attempt \(assignment.attempt) took longer than \(assignment.timeout.text)"))
             }
             group.addTask {
-                for await _ in signal { return .cancelled }
+                for await outcome in signal { return outcome }
                 return nil
             }
             var first: AttemptOutcome?
@@ -298,13 +319,21 @@ package final class TaskRunner: WorkerLink {
         }
     }
 
-    /// Waits for what runs, up to `grace`.
+    /// Takes nothing more, and waits for what runs, up to `grace`.
     package func drain(for grace: Duration) async {
+        state.withLock { $0.isDraining = true }
         let end = telemetry.clock.now.advanced(by: grace)
         while state.withLock({ $0.usedSlots > 0 }), telemetry.clock.now < end {
             guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
         }
+        // What has ended is to be known, if there is somebody to tell.
+        let last = telemetry.clock.now.advanced(by: Self.lastWords)
+        while waitingReportCount > 0, telemetry.clock.now < last {
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
+        }
     }
+
+    private static let lastWords = Duration.seconds(1)
 
     /// Takes no more work.
     package func stop() { feed.finish() }

@@ -15,10 +15,12 @@ struct TaskReader {
     func task() -> TaskDefinition? {
         let own = listed.isOriginal ? ["id", "type", "config"] : ["use", "with"]
         shape.only(
-            own + ["depends_on", "when", "timeout", "retry", "idempotent", "on_lost", "idempotency_key", "description"],
+            own + [
+                "depends_on", "when", "timeout", "retry", "idempotent", "on_lost", "on_disconnect", "lost_after", "idempotency_key",
+                "description",
+            ],
             later: [
-                "for_each", "while", "compensate", "catch", "labels", "priority", "concurrency", "rate_limit", "on_disconnect",
-                "lost_after", "user",
+                "for_each", "while", "compensate", "catch", "labels", "priority", "concurrency", "rate_limit", "user",
             ])
         guard let kind = kind() else { return nil }
         let check = check()
@@ -27,6 +29,8 @@ struct TaskReader {
         if input == nil { shape.fail("'\(listed.isOriginal ? "config" : "with")' is missing") }
         let isIdempotent = shape["idempotent"]?.bool() ?? false
         let onLost = shape["on_lost"]?.choice(TaskDefinition.OnLost.self)
+        let onDisconnect = shape["on_disconnect"]?.choice(TaskDefinition.OnDisconnect.self)
+        let lostAfter = shape["lost_after"].flatMap { positive($0) }
         let condition = shape["when"].flatMap { check.expression($0) }
         let key = shape["idempotency_key"].flatMap { check.template($0) }
         let timeouts = timeouts()
@@ -35,7 +39,8 @@ struct TaskReader {
         return TaskDefinition(
             name: listed.name, kind: kind, input: template, dependencies: dependencies, condition: condition, timeouts: timeouts,
             retry: retry,
-            onLost: onLost ?? (isIdempotent || !kind.hasEffects ? .retry : .hold), key: key)
+            onLost: onLost ?? (isIdempotent || !kind.hasEffects ? .retry : .hold), key: key, onDisconnect: onDisconnect ?? .stop,
+            lostAfter: lostAfter)
     }
 
     private var original: Int { graph.order[place] }

@@ -33,6 +33,9 @@ package struct TaskDefinition: Equatable, Sendable {
     /// What to do when the worker of an attempt was lost in the middle of it.
     package enum OnLost: String, Sendable, CaseIterable { case retry, fail, hold }
 
+    /// What a worker does with an attempt when it hears nothing of a leader any more.
+    package enum OnDisconnect: String, Sendable, CaseIterable { case stop, `continue` }
+
     package var name: String
     package var kind: TaskKind
     package var input: Template
@@ -42,6 +45,12 @@ package struct TaskDefinition: Equatable, Sendable {
     package var retry: RetryPolicy
     package var onLost: OnLost
     package var key: Template?
+    package var onDisconnect = OnDisconnect.stop
+    /// For how long nobody may have heard of the worker before an attempt counts as lost; nil: for the lease, or, where it goes on alone, for as long as it may take.
+    package var lostAfter: Duration?
+
+    /// The same, where it is longer than a lease.
+    package var silenceAllowed: Duration { lostAfter ?? (onDisconnect == .continue ? timeouts.attempt : .zero) }
 }
 
 /// Bounds on the time of one task; nil means none.

@@ -30,6 +30,10 @@ final class FalseConsensus: Consensus {
         /// Whether an index that is waited for comes.
         var catchesUp = true
 
+        /// Of its log, and why it cannot be read.
+        var entries: [RaftLogPage.Entry] = []
+        var logProblem: RaftLogProblem?
+
         var changes: [Change] = []
         var transfers: [NodeID?] = []
         var waited: [LogIndex] = []
@@ -88,6 +92,17 @@ final class FalseConsensus: Consensus {
             state.waited.append(index)
             return state.catchesUp
         }
+    }
+
+    func log(from start: LogIndex?, count: Int) throws(RaftLogProblem) -> RaftLogPage {
+        let now = now
+        if let problem = now.logProblem { throw problem }
+        let first = now.entries.first?.index ?? LogIndex(1)
+        let last = now.entries.last?.index ?? .zero
+        let kept = now.entries.filter { entry in start.map { entry.index >= $0 } ?? true }
+        return RaftLogPage(
+            first: first, last: last, commit: now.status.commitIndex,
+            entries: Array(start == nil ? kept.suffix(count) : kept.prefix(count)))
     }
 
     func requestSnapshot() { set { $0.snapshots += 1 } }

@@ -91,13 +91,14 @@ struct PeerDirectoryFileTests {
         before.heard(try hello("w-1", at: "127.0.0.1:4", epoch: 5) { $0.roles = ["worker"] })
         before.keep(members: try members("c-1", "c-2", "c-3"))
         try before.save()
-        #expect(try text() == "c-2 127.0.0.1:2 \(folder(2))\nc-3 [::1]:3 -\n")
+        #expect(try text() == "c-2 127.0.0.1:2 \(folder(2)) member\nc-3 [::1]:3 - member\n")
         let after = try directory()
         #expect(after.all.map(\.node.text) == ["c-1", "c-2", "c-3"])
         var expected = PeerDirectory.Facts(node: try node("c-2"), address: .tcp(host: "127.0.0.1", port: 2))
         (expected.folder, expected.roles) = (folder(2), ["coordinator"])
         #expect(after.facts(try node("c-2")) == expected)
         #expect(after.facts(try node("c-3"))?.address == .tcp(host: "::1", port: 3))
+        #expect(after.recordedMembers == (try members("c-2", "c-3")))
         #expect(after.refusal(of: try node("c-2"), folder: folder(9)) != nil)
         #expect(after.refusal(of: try node("c-3"), folder: folder(9)) == nil)
         // Whatever the node says itself is newer.
@@ -111,7 +112,7 @@ struct PeerDirectoryFileTests {
         before.keep(members: try members("c-1", "c-2"))
         before.heard(try hello("c-2", at: "127.0.0.1:3", epoch: 2))
         try before.save()
-        #expect(try text() == "c-2 127.0.0.1:3 \(folder(2))\n")
+        #expect(try text() == "c-2 127.0.0.1:3 \(folder(2)) member\n")
     }
 
     @Test func `nothing is written where nothing has changed`() throws {
@@ -151,6 +152,21 @@ struct PeerDirectoryFileTests {
         #expect(directory.facts(try node("c-7"))?.folder == nil)
         try FileDisk().replace(path, with: [0xFF, 0xFE, 0x0A, 0x20, 0x0A])
         #expect(try self.directory().all.map(\.node.text) == ["c-1"])
+    }
+
+    @Test func `who belonged to the cluster is told from who was only seen`() throws {
+        let before = try directory()
+        for number in 2...4 { before.heard(try hello("c-\(number)", at: "127.0.0.1:\(number)") { $0.folder = folder(UInt64(number)) }) }
+        before.keep(members: try members("c-1", "c-2", "c-3"))
+        try before.save()
+        #expect(try directory().recordedMembers == (try members("c-2", "c-3")))
+        // One went: that alone is worth writing down.
+        before.keep(members: try members("c-1", "c-2"))
+        try before.save()
+        #expect(try directory().recordedMembers == (try members("c-2")))
+        // A program that did not tell them apart.
+        try write("c-2 127.0.0.1:2 \(folder(2))\n")
+        #expect(try directory().recordedMembers.isEmpty)
     }
 
     @Test func `a disk that cannot be read or written is told of`() throws {

@@ -127,12 +127,12 @@ struct RaftDriverTests {
             #expect(
                 callError { () throws(CallError) in
                     try driver.receive(
-                        Frame(header: FrameHeader(type: .timeoutNow), attached: nil, payload: .init(bytes: [1, 2, 3])), from: second)
+                        Frame(header: FrameHeader(type: .timeoutNow), payload: .init(bytes: [1, 2, 3])), from: second)
                 }?.code == .invalid)
             #expect(
                 callError { () throws(CallError) in
                     try driver.receive(
-                        Frame(header: FrameHeader(type: .ping), attached: nil, payload: .init(bytes: [1, 2, 3])), from: second)
+                        Frame(header: FrameHeader(type: .ping), payload: .init(bytes: [1, 2, 3])), from: second)
                 } == nil)
             #expect(driver.status.term == before.term)
         }

@@ -43,7 +43,7 @@ final class RaftMember: Sendable {
     /// - Parameter voters: those of the first configuration; nobody for one that is to join.
     init(
         _ id: NodeID, in folder: String, voters: [NodeID], epoch: UInt64, folderID: UUIDv7, settings: RaftDriver.Settings,
-        disk: any Disk = FileDisk()
+        disk: any Disk = FileDisk(), accept: (SegmentedLog.Recovery) throws(StorageError) -> Void = { _ in }
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let (telemetry, faults, told) = (Telemetry.quiet(node: id), LinkFaults(seed: epoch), Kept<Told>())
@@ -65,7 +65,7 @@ final class RaftMember: Sendable {
         do {
             started = try driver.start(
                 founders: voters, restore: { _, bytes in restored = bytes }, replay: { replayed.append($0) },
-                accept: { _ in },
+                accept: accept,
                 observer: .init(
                     committed: { told.add(.committed($0)) }, restored: { told.add(.restored($0.index)) }, role: { told.add(.role($0)) },
                     failed: { told.add(.failed($0)) }))
@@ -82,13 +82,17 @@ final class RaftMember: Sendable {
 
     private static func handlers(_ driver: RaftDriver, _ gathering: Gathering) -> RPCHandlers {
         var handlers = RPCHandlers()
+        let directory = gathering.directory
         handlers.task(PushPull.self) { call, context throws(CallError) in try gathering.answer(call, from: context.peer.hello) }
         let types: [MessageType] = [
             .preVote, .preVoteReply, .requestVote, .requestVoteReply, .appendEntries, .appendEntriesReply, .installSnapshot,
             .installSnapshotReply, .timeoutNow, .readIndex, .readIndexReply,
         ]
         for type in types {
-            handlers.raw(type) { frame, context throws(CallError) in try driver.receive(frame, from: context.node) }
+            handlers.raw(type) { frame, context throws(CallError) in
+                if let refusal = directory.refusal(of: context.peer.hello) { throw CallError(.denied, refusal) }
+                try driver.receive(frame, from: context.node)
+            }
         }
         return handlers
     }

@@ -37,11 +37,14 @@ final class RaftStage {
 
     /// Starts one in its folder, known to nobody.
     @discardableResult
-    func add(_ number: Int, voters: [NodeID], disk: any Disk = FileDisk()) async throws -> RaftMember {
+    func add(
+        _ number: Int, voters: [NodeID], disk: any Disk = FileDisk(),
+        accept: (SegmentedLog.Recovery) throws(StorageError) -> Void = { _ in }
+    ) async throws -> RaftMember {
         starts += 1
         let made = try await RaftMember(
             try Self.id(number), in: temporary.path + "/c-\(number)", voters: voters, epoch: starts, folderID: folder(UInt64(number)),
-            settings: settings, disk: disk)
+            settings: settings, disk: disk, accept: accept)
         members.append(made)
         return made
     }

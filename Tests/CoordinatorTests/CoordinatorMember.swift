@@ -21,6 +21,8 @@ final class CoordinatorMember: Sendable {
     let telemetry: Telemetry
     let node: CoordinatorNode
     private let server: RPCServer
+    private let client: RPCClient
+    private let fetching: Task<Void, Never>
     private let group: MultiThreadedEventLoopGroup
 
     var state: CoordinatorState { node.loop.current.state }
@@ -31,13 +33,13 @@ final class CoordinatorMember: Sendable {
         prepare: (LinkFaults) -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let (telemetry, faults, raft) = (Telemetry.quiet(node: id), LinkFaults(seed: epoch), RaftBox())
+        let (telemetry, faults, box) = (Telemetry.quiet(node: id), LinkFaults(seed: epoch), NodeBox())
         prepare(faults)
         var hello = Hello()
         (hello.node, hello.roles, hello.software) = (id, ["coordinator"], "test")
         (hello.epoch, hello.cluster, hello.featureLevel) = (epoch, Self.cluster, CommandCodec.featureLevel)
         let own = OwnHello(hello)
-        let server = RPCServer(hello: own, handlers: Self.handlers(raft), faults: faults, group: group, telemetry: telemetry)
+        let server = RPCServer(hello: own, handlers: Self.handlers(box), faults: faults, group: group, telemetry: telemetry)
         let address = try await server.listen(.tcp(host: "127.0.0.1", port: 0))
         own.change { $0.address = address.description }
         do {
@@ -53,27 +55,37 @@ final class CoordinatorMember: Sendable {
             try? await group.shutdownGracefully()
             throw error
         }
-        raft.driver = node.raft
+        box.node = node
+        var calls = RPCClient.Settings()
+        (calls.attempts, calls.connectTimeout) = (1, .seconds(1))
+        let client = RPCClient(hello: own, settings: calls, faults: faults, group: group, telemetry: telemetry)
+        let fetch = node.historyFetch
+        fetching = Task { await fetch.run(through: client) }
+        self.client = client
         (self.id, self.own, self.faults, self.telemetry, self.server, self.group) = (id, own, faults, telemetry, server, group)
     }
 
-    private final class RaftBox: Sendable {
-        private let found = Mutex<RaftDriver?>(nil)
+    private final class NodeBox: Sendable {
+        private let found = Mutex<CoordinatorNode?>(nil)
 
-        var driver: RaftDriver? {
+        var node: CoordinatorNode? {
             get { found.withLock { $0 } }
             set { found.withLock { $0 = newValue } }
         }
     }
 
-    private static func handlers(_ raft: RaftBox) -> RPCHandlers {
+    private static func handlers(_ box: NodeBox) -> RPCHandlers {
         var handlers = RPCHandlers()
         let types: [MessageType] = [
             .preVote, .preVoteReply, .requestVote, .requestVoteReply, .appendEntries, .appendEntriesReply, .installSnapshot,
             .installSnapshotReply, .timeoutNow, .readIndex, .readIndexReply,
         ]
         for type in types {
-            handlers.raw(type) { frame, context throws(CallError) in try raft.driver?.receive(frame, from: context.node) }
+            handlers.raw(type) { frame, context throws(CallError) in try box.node?.raft.receive(frame, from: context.node) }
+        }
+        handlers.stream(HistoryRead.self) { call, context, writer async throws(CallError) in
+            guard let serving = box.node?.historyServing else { throw CallError(.unavailable, "it starts") }
+            return try await serving.answer(call, context, writer)
         }
         return handlers
     }
@@ -82,7 +94,10 @@ final class CoordinatorMember: Sendable {
     func cut(to others: [NodeID]) { for other in others { faults.set(LinkFault(isCut: true), to: other) } }
 
     func close() async {
+        fetching.cancel()
+        await fetching.value
         node.stop()
+        client.close()
         await server.drain(grace: .zero)
         try? await group.shutdownGracefully()
     }

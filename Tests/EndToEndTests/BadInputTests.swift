@@ -465,7 +465,7 @@ struct BadInputTests {
         let finished = try refusal(data)
         #expect(finished.code == 65)
         #expect(finished.err.contains("\(path) is damaged at byte "), "\(finished.err)")
-        #expect(finished.err.contains("restore the folder from a backup or a replica"))
+        #expect(finished.err.contains("distric backup restore FILE"))
         #expect(try bytes(path) == flipped)
         try write(intact, path)
         let node = try started(folder)

@@ -78,7 +78,7 @@ struct ClusterCrashTests {
             return [status["catalogVersion"], status["appliedIndex"], status.at("runs", "open"), status.at("messages", "accepted")]
         }
         #expect(state(late) == state(leader) && state(other) == state(leader), "\(state(late)) \(state(leader))")
-        #expect(leader.hasEvent("raft.snapshot_sent", "'\(late.id)'"))
+        #expect(leader.hasEvent("raft.snapshot_sent", "sends \(late.id) the snapshot"))
         let open = leader.read("/api/v1/runs?state=running&limit=1000").items
         #expect(open.count == 10)
         #expect(late.read("/api/v1/runs?state=running&limit=1000").items == open)

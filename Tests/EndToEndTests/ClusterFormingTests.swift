@@ -15,7 +15,7 @@ struct ClusterFormingTests {
         #expect(try await holds { one.health.hasPrefix("cluster: waiting for 3 coordinators, know 1: c-1") }, "\(one.logText)")
         #expect(one.ask("GET", "/health/live")?.status == 200 && !one.isReady)
         // Nothing else is there before there is a cluster, and nobody is led to think so.
-        #expect(one.submit("early")?.status == 404)
+        #expect(one.submit("early")?.status == 503)
         try two.start()
         #expect(try await holds { [one, two].allSatisfy { $0.health == "cluster: waiting for 3 coordinators, know 2: c-1, c-2" } })
         #expect(!one.isReady && !two.isReady)

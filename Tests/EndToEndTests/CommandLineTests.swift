@@ -60,7 +60,8 @@ struct CommandLineTests {
 
     private static let misspelt: [(words: [String], meant: String)] = [
         (["nod"], "did you mean 'distric node'?"), (["mesages", "submit"], "did you mean 'distric messages'?"),
-        (["runs", "lst"], "did you mean 'distric runs list'?"), (["rules", "aply", "x"], "did you mean 'distric rules apply'?"),
+        (["runs", "lst"], "did you mean 'distric runs list'?"),
+        (["rules", "aply", "x"], "distric rules has: stats, apply, list, show, validate, delete"),
         (["runs", "list", "--stat", "x"], "Did you mean '--state'?"), (["node", "--slot", "3"], "Did you mean '--slots'?"),
     ]
 

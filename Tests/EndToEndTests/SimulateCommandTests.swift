@@ -75,7 +75,7 @@ struct SimulateCommandTests {
         #expect(events.count > 100)
         for event in events {
             #expect(event["nid"]?.string?.hasPrefix("n") == true)
-            #expect(["follower", "preCandidate", "candidate", "leader"].contains(event["role"]?.string))
+            #expect(["follower", "pre-candidate", "candidate", "leader"].contains(event["role"]?.string))
             #expect(event.at("state", "term")?.int != nil && event.at("state", "vote")?.string != nil)
             #expect((event.at("state", "commit")?.int ?? -1) <= (event["log"]?.int ?? -2))
             #expect(event["conf"]?.list?.count == 2)

@@ -58,7 +58,7 @@ struct SnapshotCommandTests {
             (.run, run, ["run         \(run)", "[ ✗ only ]", "no such luck"]),
             (.task, "\(run).only", ["of run      \(run)", "what attempt 1 wrote", "no such luck"]),
             (.trace, trace, ["trace       \(trace)", "POST /api/v1/messages", "task only"]),
-            (.connections, "", ["FROM", "SOFTWARE", "distric ping"]),
+            (.connections, "", ["FROM", "SOFTWARE", "distric ping"]), (.raftLog, "n1", ["log of      n1", "INDEX", "CHECKSUM"]),
         ]
     }
 

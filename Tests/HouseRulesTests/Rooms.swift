@@ -22,7 +22,8 @@ let allowedImports: [String: Set<String>] = [
         "HashTreeCollections", "HeapModule", "DequeModule",
     ] + system,
     "Worker": [
-        "Primitives", "Text", "Wire", "Observability", "Storage", "Cluster", "Subprocess", "SystemPackage", "AsyncHTTPClient", "NIOCore",
+        "Primitives", "Text", "Wire", "Observability", "Storage", "Transport", "Cluster", "Subprocess", "SystemPackage", "AsyncHTTPClient",
+        "NIOCore",
         "NIOHTTP1",
     ] + system,
     "API": [

@@ -86,6 +86,23 @@ struct JSONLogHandlerTests {
         #expect(throws: Never.self) { try JSONScanner.parse(line) }
     }
 
+    /// Eight bytes are looked at at a time, and those that are left over in another way.
+    @Test(arguments: ["\u{1F}", "\"", "\\", "\u{7F}", "\n", "é", "\u{FFFF}"])
+    func `what is special reads back at every place of a text of any length`(_ special: String) throws {
+        for length in 0...26 {
+            for place in 0...length {
+                let (front, end) = (String(repeating: "a", count: place), String(repeating: "~", count: length - place))
+                log(
+                    front + special + end + special, [special + front: .string(front + special), "b": "1", "a": .string(end)],
+                    to: makeHandler())
+                let line = try JSONScanner.parse(try #require(try file.lines().last))
+                #expect(line["message"] == Value.string(front + special + end + special))
+                #expect(line[special + front] == Value.string(front + special))
+                #expect(line["a"] == Value.string(end))
+            }
+        }
+    }
+
     @Test func `random metadata reads back`() throws {
         let seed: UInt64 = 7
         var generator = SeededGenerator(seed: seed)

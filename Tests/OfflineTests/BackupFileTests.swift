@@ -72,6 +72,14 @@ struct BackupFileTests {
         #expect(refusal()?.description.hasPrefix(path) == true)
     }
 
+    @Test func `a folder is none, and it is said what to give`() throws {
+        try FileDisk().makeFolder(path)
+        #expect(refusal()?.kind == .usage)
+        #expect(refusal()?.description == "\(path) is a folder: name the file that 'distric backup create' wrote")
+        _ = try CoordinatorFolder(path, terms: [1, 1])
+        #expect(refusal()?.description.hasSuffix("; a node's data folder is looked at by 'distric raft log verify \(path)'") == true)
+    }
+
     @Test func `one that comes is looked at while it comes`() throws {
         try Samples.writeBackup(path, of: try Samples.state(runs: 2))
         let whole = try bytes()

@@ -19,9 +19,10 @@ struct CoordinatorFolder {
     ///   - terms: of each entry; the first says who the voters are.
     ///   - snapshot: up to which entry there is one; the log before it is compacted.
     ///   - history: up to which entry the history has a run of each.
+    ///   - appliable: entries that a node can apply, instead of long ones.
     init(
         _ path: String, _ node: String = "c-1", terms: [UInt64], epoch: UInt64 = 1, cluster: UUIDv7 = Self.cluster, snapshot: Int = 0,
-        history: UInt64 = 0, voters: [String] = Self.voters
+        history: UInt64 = 0, voters: [String] = Self.voters, appliable: Bool = false
     ) throws {
         (self.path, self.node) = (path, try NodeID(node))
         let disk = FileDisk()
@@ -35,7 +36,7 @@ struct CoordinatorFolder {
         defer { storage.close() }
         try storage.votes.persist(HardState(term: Term(terms.last ?? 1), vote: nil))
         for (place, term) in terms.enumerated() {
-            try storage.log.append([Self.entry(UInt64(place + 1), term, configuration)])
+            try storage.log.append([Self.entry(UInt64(place + 1), term, configuration, appliable)])
             try storage.log.sync()
         }
         if snapshot > 0 {
@@ -49,10 +50,11 @@ struct CoordinatorFolder {
         if history > 0 { try Samples.writeHistory(path + "/history", through: history) }
     }
 
-    private static func entry(_ index: UInt64, _ term: UInt64, _ configuration: Configuration) -> LogEntry {
+    private static func entry(_ index: UInt64, _ term: UInt64, _ configuration: Configuration, _ appliable: Bool) -> LogEntry {
         guard index > 1 else {
             return LogEntry(index: LogIndex(1), term: Term(term), kind: .configuration, payload: configuration.payload)
         }
+        if appliable { return LogEntry(index: LogIndex(index), term: Term(term), kind: .leaderStart, payload: []) }
         let payload = (0..<200).map { UInt8(truncatingIfNeeded: Int(index) &* 31 &+ Int(term) &+ $0) | 1 }
         return LogEntry(index: LogIndex(index), term: Term(term), kind: .commands, payload: payload)
     }

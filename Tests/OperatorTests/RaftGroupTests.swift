@@ -110,7 +110,8 @@ struct RaftWordsTests {
 
     @Test func `names of reasons and roles are spaced`() {
         for (word, text) in [
-            ("leaderDisconnected", "leader disconnected"), ("timeout", "timeout"), ("", ""), ("preCandidate", "pre candidate"),
+            ("leaderDisconnected", "leader disconnected"), ("timeout", "timeout"), ("", ""), ("pre-candidate", "pre-candidate"),
+            ("pre-candidate", "pre-candidate"),
         ] {
             #expect(RaftWords.spaced(word) == text)
         }

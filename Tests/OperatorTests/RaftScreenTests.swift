@@ -61,7 +61,7 @@ struct RaftScreenTests {
         #expect(joint.screen.contains(" joint       from c-1, c-2, c-3 to c-1, c-2, c-4; both must agree"))
         #expect(line(joint, "c-3")?.contains("leaving") == true && line(joint, "c-4")?.contains("joining") == true)
         let none = SampleRaft.state(SampleRaft.noLeader)
-        #expect(none.screen.contains(" leader      none   term 8   asked c-1, pre candidate"))
+        #expect(none.screen.contains(" leader      none   term 8   asked c-1, pre-candidate"))
         #expect(none.screen.contains(" quorum      1 of 3 voters, 2 needed: nothing can be committed"))
         #expect(none.screen.contains(" election    term 8: nobody won, 20s ago, lost quorum"))
         #expect(line(none, "c-1")?.contains("▲ candidate") == true)

@@ -10,7 +10,7 @@ import Text
 enum SampleNode {
     static let url = "http://127.0.0.1:8080"
     /// Those that show what a node sends.
-    static let screens: [View] = View.top + [.node, .message, .rule, .workflow, .run, .task, .trace]
+    static let screens: [View] = View.top + [.node, .message, .rule, .workflow, .run, .task, .trace, .raftLog]
     static let views: [View] = screens + [.output]
 
     /// The way to a view as a person goes it.
@@ -24,6 +24,7 @@ enum SampleNode {
         case .run: return [Place(.runs), Place(.run, run)]
         case .task: return [Place(.runs), Place(.run, run), Place(.task, run + ".pick")]
         case .trace: return [Place(.traces), Place(.trace, SampleData.trace)]
+        case .raftLog: return [Place(.raft), Place(.raftLog, "c-1")]
         case .output:
             var output = Place(.output, "distric status")
             output.text = (1...60).map { Line("line \($0) of what the command printed") }
@@ -72,6 +73,7 @@ enum SampleNode {
         switch parts.first ?? "" {
         case "cluster": return name == "status" ? .value(SampleData.status) : page(SampleData.members, request)
         case "gossip": return page(SampleData.members, request)
+        case "raft" where name == "log": return SampleLog.window(request)
         case "raft": return name == "peers" ? page(SampleRaft.known, request) : .value(SampleRaft.well)
         case "rpc": return page(SampleData.connections, request)
         case "rules:stats": return page(SampleData.rules, request)

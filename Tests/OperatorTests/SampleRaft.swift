@@ -83,7 +83,7 @@ enum SampleRaft {
     static let learning = raft(learners: ["c-4"], peers: [wellC2, slowC3, learnerC4])
     /// Two of three are gone: the one that is left cannot be elected.
     static let noLeader = raft(
-        role: "preCandidate", term: 8, leader: nil, have: 1,
+        role: "pre-candidate", term: 8, leader: nil, have: 1,
         peers: [
             #"{"node": "c-2", "address": "127.0.0.1:9002", "role": "follower", "isVoter": true, "isConnected": false}"#,
             #"{"node": "c-3", "address": "127.0.0.1:9003", "role": "follower", "isVoter": true, "isConnected": false}"#,

@@ -6,7 +6,9 @@ import Testing
 struct IdentifiersTests {
     private static let longest = String(repeating: "x", count: 63)
 
-    @Test(arguments: ["a", "0", "-", ".", "node-1", "node.example-2", String(repeating: "x", count: 63)])
+    private static let rule = "1 to 63 bytes of a-z, 0-9, '.' and '-', with a letter or a digit first and last"
+
+    @Test(arguments: ["a", "0", "a.b", "0-0", "a..b", "node-1", "node.example-2", String(repeating: "x", count: 63)])
     func `a node id is 1 to 63 bytes of lower-case letters, digits, dots and hyphens`(text: String) throws {
         let id = try NodeID(text)
         #expect(id.text == text)
@@ -15,8 +17,15 @@ struct IdentifiersTests {
 
     @Test(arguments: ["", "A", "a_b", "a b", "é", "a/b", "a\u{0}", "a\n", "node:1", String(repeating: "x", count: 64)])
     func `any other node id is refused with the rule`(text: String) {
-        let expected = IdentifierError(what: "node id", text: text, rule: "1 to 63 bytes of a-z, 0-9, '.' and '-'")
+        let expected = IdentifierError(what: "node id", text: text, rule: Self.rule)
         #expect(throws: expected) { try NodeID(text) }
+    }
+
+    @Test(arguments: [".", "..", "...", "-", "--yes", "-a", ".a", "a-", "a.", "c-1.", "-.-", String(repeating: "x", count: 62) + "."])
+    func `one that a folder or an option could be taken for is refused, as text and as bytes`(text: String) {
+        let expected = IdentifierError(what: "node id", text: text, rule: Self.rule)
+        #expect(throws: expected) { try NodeID(text) }
+        #expect(throws: expected) { try Array(text.utf8).withUnsafeBytes { bytes throws in try NodeID(utf8: bytes) } }
     }
 
     @Test(arguments: ["default", "a", "team-7", "0-0", String(repeating: "x", count: 63)])
@@ -46,8 +55,8 @@ struct IdentifiersTests {
     }
 
     @Test func `node ids and namespaces sort by bytes`() throws {
-        let names = ["b", "a.", "a-", "a0", "a", "0"]
-        let sorted = ["0", "a", "a-", "a.", "a0", "b"]
+        let names = ["b", "a.0", "a-0", "a0", "a", "0"]
+        let sorted = ["0", "a", "a-0", "a.0", "a0", "b"]
         var nodes: [NodeID] = []
         var namespaces: [Namespace] = []
         for name in names {

@@ -51,7 +51,7 @@ struct RaftScriptTests {
         ("jump n1", "unknown verb 'jump'"),
         ("campaign", "'campaign' wants a server"),
         ("campaign n9", "there is no server 'n9'"),
-        ("campaign N9", "node id 'N9' is not valid: 1 to 63 bytes of a-z, 0-9, '.' and '-'"),
+        ("campaign N9", "node id 'N9' is not valid: 1 to 63 bytes of a-z, 0-9, '.' and '-', with a letter or a digit first and last"),
         ("campaign n1 now", "'campaign' does not know what to do with 'now'"),
         ("tick n1", "'tick' wants milliseconds"),
         ("tick n1 0", "milliseconds is a number from 1 to 3600000, not '0'"),

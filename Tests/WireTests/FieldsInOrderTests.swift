@@ -53,6 +53,12 @@ struct FieldsInOrderTests {
         return message
     }
 
+    /// nil when the bytes must be visited.
+    private static func inOrder(_ bytes: [UInt8]) -> AppendEntries? {
+        var message = AppendEntries()
+        return bytes.withUnsafeBytes { message.readInOrder($0) } ? message : nil
+    }
+
     @Test func `bytes are those of a visit`() throws {
         var generator = SeededGenerator(seed: 11)
         for _ in 0..<500 {
@@ -66,7 +72,7 @@ struct FieldsInOrderTests {
         for _ in 0..<500 {
             let message = try Self.random(&generator)
             let bytes = Self.written(message)
-            #expect(bytes.withUnsafeBytes { AppendEntries.inOrder($0) } == message)
+            #expect(Self.inOrder(bytes) == message)
             #expect(try Self.visitedReading(bytes) == message)
         }
     }
@@ -83,7 +89,7 @@ struct FieldsInOrderTests {
             case 2: bytes.insert(.random(in: 0...255, using: &generator), at: place)
             default: bytes += [0, 60, 1, 0, 0, 0, 1, 9]
             }
-            guard let copy = bytes.withUnsafeBytes({ AppendEntries.inOrder($0) }) else {
+            guard let copy = Self.inOrder(bytes) else {
                 differing += 1
                 continue
             }
@@ -98,7 +104,7 @@ struct FieldsInOrderTests {
         let bytes = Self.written(message)
         // Group is the first field: to the end with it, and a field of the future after it.
         let moved = Array(bytes[11...]) + Array(bytes[..<11]) + [0, 60, 1, 0, 0, 0, 1, 9]
-        #expect(moved.withUnsafeBytes { AppendEntries.inOrder($0) } == nil)
+        #expect(Self.inOrder(moved) == nil)
         #expect(try Self.read(moved) == message)
     }
 }

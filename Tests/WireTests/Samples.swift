@@ -226,6 +226,21 @@ enum Samples {
             message.learners = [node("node-6")]
             message.basedOn = LogIndex(70)
         },
+        sample(HistoryRead.self) { message in
+            message.group = 1
+            message.after = LogIndex(70)
+            message.through = LogIndex(9000)
+            message.notBefore = time
+            message.limitBytes = 16 << 20
+        },
+        sample(HistoryReadReply.self, flags: [.response]) { message in
+            message.group = 1
+            message.reached = LogIndex(4000)
+            message.records = 51_000
+            message.unreadableBytes = 1024
+            message.oldest = LogIndex(12)
+            message.lacks = true
+        },
     ]
 
     // MARK: Membership
@@ -283,6 +298,8 @@ enum Samples {
             message.timeout = .milliseconds(30_250)
             message.journalsStart = true
             message.trace = trace
+            message.continuesAlone = true
+            message.lostAfterMilliseconds = 60_000
         },
         sample(TaskReport.self) { message in
             message.run = run
@@ -300,6 +317,7 @@ enum Samples {
             message.isAccepted = true
             message.progress = 0.75
             message.note = "three of four"
+            message.code = "stale"
         },
         sample(TaskCancel.self) { message in
             message.run = run
@@ -321,6 +339,8 @@ enum Samples {
             message.fences = [fence, Fence(term: Term(3), assignment: 43)]
             message.freeSlots = 6
             message.load = 1.25
+            message.leaseMilliseconds = 10_000
+            message.isCordoned = true
         },
         sample(Refusal.self, flags: [.response]) { message in
             message.run = run
@@ -329,6 +349,35 @@ enum Samples {
             message.code = "no_slots"
             message.message = "all 8 are taken"
             message.freeSlots = 1
+        },
+        sample(WorkerAttach.self) { message in
+            message.worker = node("worker-1")
+            message.epoch = 3
+            message.slots = 8
+            message.light = 1024
+            message.kinds = ["exec@1", "http@1", "transform@1"]
+            message.labels = ["zone=north"]
+            message.running = [fence]
+            message.isCordoned = true
+        },
+        sample(LeaseTerms.self, flags: [.oneWay]) { message in
+            message.leaseMilliseconds = 10_000
+            message.isComplete = true
+            message.held = [HeldTask(run: run, task: "charge", attempt: 2, fence: fence)]
+            message.coordinators = ["10.0.0.1:9000", "10.0.0.2:9000"]
+            message.coordinatorURLs = ["http://10.0.0.1:8080"]
+            message.isCordoned = false
+        },
+        sample(TaskResults.self) { message in
+            message.worker = node("worker-1")
+            message.epoch = 3
+            var report = TaskReport()
+            (report.run, report.task, report.attempt, report.fence) = (run, "charge", 2, fence)
+            (report.outcome, report.startedAt, report.endedAt) = (.succeeded(value), time, time.advanced(by: .milliseconds(5)))
+            message.results = [report]
+            var status = TaskStatus()
+            (status.run, status.task, status.fence, status.code) = (run, "charge", fence, "stale")
+            message.statuses = [status]
         },
     ]
 

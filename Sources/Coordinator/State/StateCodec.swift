@@ -22,9 +22,23 @@ package struct StateCodec {
     /// Pieces of about 256 KiB until nil.
     package static func pieces(of state: CoordinatorState) -> () -> [UInt8]? {
         var work = records(of: state).makeIterator()
+        // Of keys there may be a million, which are written while the node is at its busiest.
+        var keys = KeyWriter(state.dedup.generations)
+        var isEnded = false
         return {
             var writer = TLVWriter(reserving: 300_000)
-            while writer.bytes.count < 256 << 10, let record = work.next() { record(&writer) }
+            while writer.bytes.count < 256 << 10 {
+                if let record = work.next() {
+                    record(&writer)
+                } else if keys.write(to: &writer) {
+                    continue
+                } else if !isEnded {
+                    end(state.digest, &writer)
+                    isEnded = true
+                } else {
+                    break
+                }
+            }
             return writer.bytes.isEmpty ? nil : writer.bytes
         }
     }
@@ -66,30 +80,45 @@ package struct StateCodec {
         let runs = state.runs.keys.sorted().lazy.map { id -> Record in
             { writer in if let open = state.runs[id] { writer.run(Tag.run, open.run) } }
         }
-        let dedup = state.dedup.generations.lazy.flatMap { generation in
-            [{ $0.u64(Tag.generation, generation.since.milliseconds) } as Record]
-                + generation.keys.sorted { ($0.key.high, $0.key.low) < ($1.key.high, $1.key.low) }.map { entry -> Record in
-                    { writer in
-                        writer.message(Tag.dedupKey) { key in
-                            key.u64(1, entry.key.high)
-                            key.u64(2, entry.key.low)
-                            for run in entry.value { key.id(3, run) }
-                        }
-                    }
+        return [AnySequence(first), AnySequence(definitions), AnySequence(pins), AnySequence(uploads), AnySequence(runs)].joined()
+    }
+
+    /// The keys of one generation after the other, each sorted when its turn comes.
+    private struct KeyWriter {
+        private var generations: ArraySlice<DedupWindow.Generation>
+        private var entries: [(key: StateDigest, runs: [RunID])] = []
+        private var next = 0
+
+        init(_ generations: [DedupWindow.Generation]) { self.generations = generations[...] }
+
+        /// False when all is written.
+        mutating func write(to writer: inout TLVWriter) -> Bool {
+            if next < entries.count {
+                let entry = entries[next]
+                writer.message(Tag.dedupKey) { key in
+                    key.u64(1, entry.key.high)
+                    key.u64(2, entry.key.low)
+                    for run in entry.runs { key.id(3, run) }
                 }
-        }
-        let end: [Record] = [
-            { writer in
-                writer.message(Tag.end) { end in
-                    end.u64(1, state.digest.high)
-                    end.u64(2, state.digest.low)
-                }
+                next += 1
+                return true
             }
-        ]
-        return [
-            AnySequence(first), AnySequence(definitions), AnySequence(pins), AnySequence(uploads), AnySequence(runs), AnySequence(dedup),
-            AnySequence(end),
-        ].joined()
+            guard let generation = generations.popFirst() else { return false }
+            writer.u64(Tag.generation, generation.since.milliseconds)
+            next = 0
+            entries.removeAll(keepingCapacity: true)
+            entries.reserveCapacity(generation.keys.count)
+            for (key, runs) in generation.keys { entries.append((key, runs)) }
+            entries.sort { $0.key.high == $1.key.high ? $0.key.low < $1.key.low : $0.key.high < $1.key.high }
+            return true
+        }
+    }
+
+    private static func end(_ digest: StateDigest, _ writer: inout TLVWriter) {
+        writer.message(Tag.end) { end in
+            end.u64(1, digest.high)
+            end.u64(2, digest.low)
+        }
     }
 
     private static func head(of state: CoordinatorState, _ writer: inout TLVWriter) {

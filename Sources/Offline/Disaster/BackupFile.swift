@@ -59,25 +59,39 @@ package struct BackupFile: Sendable {
         return (verdict, state)
     }
 
+    /// Nothing but a folder has something in itself.
+    private var isFolder: Bool { disk.exists(path + "/.") }
+
+    /// What cannot be read is no backup; nothing was to be written.
+    private func unreadable(_ error: StorageError) -> DisasterProblem { DisasterProblem(.damaged, error.description) }
+
     /// Hands on its parts, each with the offset behind it; the last one may come before it is known that the whole is well.
     ///
     /// - Returns: how many bytes it has.
     func read(_ visit: (BackupReader.Part, Int) throws(BackupProblem) -> Void) throws(DisasterProblem) -> Int {
         guard disk.exists(path) else { throw DisasterProblem(.damaged, "\(path): there is no such file, or it may not be read") }
-        let file = try DisasterProblem.telling { () throws(StorageError) in try disk.open(path, create: false) }
+        guard !isFolder else {
+            let node = disk.exists(path + "/identity") ? "; a node's data folder is looked at by 'distric raft log verify \(path)'" : ""
+            throw DisasterProblem(.usage, "\(path) is a folder: name the file that 'distric backup create' wrote\(node)")
+        }
+        let file: any DiskFile
+        do throws(StorageError) { file = try disk.open(path, create: false) } catch { throw unreadable(error) }
         defer { file.close() }
-        var (reader, offset) = (BackupReader(), 0)
+        var (reader, offset, failure) = (BackupReader(), 0, StorageError?.none)
         do throws(BackupProblem) {
             while true {
                 let piece: [UInt8]
-                do throws(StorageError) { piece = try file.read(at: offset, count: Self.pieceBytes) } catch { throw .storage(error) }
+                do throws(StorageError) { piece = try file.read(at: offset, count: Self.pieceBytes) } catch {
+                    failure = error
+                    throw .storage(error)
+                }
                 guard !piece.isEmpty else { break }
                 try reader.take(piece) { part throws(BackupProblem) in try visit(part, offset) }
                 offset += piece.count
             }
             try reader.finish()
         } catch {
-            throw DisasterProblem(error, in: path)
+            throw failure.map(unreadable) ?? DisasterProblem(error, in: path)
         }
         return offset
     }

@@ -49,7 +49,23 @@ package struct ClusterRecovery: Sendable {
     package var hasQuorum: Bool {
         let best = mostAdvanced
         return !best.isAlone
-            && best.configuration.hasQuorum { node in survivors.contains { $0.node == node && $0.isUsable && $0.loss == .none } }
+            && best.configuration.hasQuorum { node in
+                survivors.contains {
+                    $0.node == node && $0.identity.epoch == best.identity.epoch && $0.isUsable && $0.loss == .none
+                }
+            }
+    }
+
+    /// Who belongs to the cluster, and whose folder is not here: what they have acknowledged without the others, nobody here can tell.
+    package var absent: [NodeID] {
+        let best = mostAdvanced
+        return best.configuration.members.filter { node in !survivors.contains { $0.node == node } }
+    }
+
+    /// Whether so many voters are not here that they can have acknowledged something by themselves.
+    package var mayLackMore: Bool {
+        let (configuration, absent) = (mostAdvanced.configuration, absent)
+        return configuration.isEmpty || configuration.hasQuorum { absent.contains($0) }
     }
 
     /// The folder that is to go on.
@@ -128,6 +144,10 @@ package struct ClusterRecovery: Sendable {
             var identity = survivor.identity
             identity.epoch = record.epoch
             try DataFolder.write(identity, at: survivor.path, disk: disk)
+            if survivor.lacksFounding {
+                let voters = survivor.configuration.voters
+                try Founding(cluster: identity.cluster, voters: voters, epoch: survivor.identity.epoch).write(survivor.path, disk: disk)
+            }
             // The history must never be ahead of the log.
             let dropped = try HistoryFiles(disk: disk, folder: survivor.path + "/history").drop(after: survivor.lastIndex)
             try rewrite(survivor, record, disk, segmentBytes)

@@ -17,8 +17,11 @@ package struct Survivor: Sendable {
     /// Up to here entries were committed for certain: the snapshot and the history are made of such. More may have been.
     package let committed: LogIndex
     package let snapshot: LogIndex?
-    /// Who belongs to the cluster by the newest configuration in the log.
+    /// Who belongs to the cluster: by the newest configuration in the log, else by the snapshot's, else by those with whom it began. Empty
+    /// where the node joined and has nothing of the log yet.
     package let configuration: Configuration
+    /// The node does not start without the file `founding`, and it is missing or damaged.
+    package let lacksFounding: Bool
     /// What is wrong with it, a line for each thing.
     package let problems: [String]
     /// What it acknowledged once and does not have.
@@ -47,8 +50,9 @@ package struct Survivor: Sendable {
         (identity, problems, isUsable, record) = (found.identity, found.problems, found.isUsable, found.record)
         (lastIndex, lastTerm, term) = (found.last.index, found.last.term, max(found.last.term, found.voteTerm))
         (snapshot, committed) = (found.snapshot, found.committed)
-        configuration = found.configuration.isEmpty ? Configuration(voters: [found.identity.node]) : found.configuration
-        loss = found.loss
+        (configuration, lacksFounding) = (found.configuration, found.lacksFounding)
+        // Whoever has nothing cannot tell how much there is.
+        loss = found.configuration.isEmpty ? .uncounted : found.loss
     }
 
     /// Whether it has more of the cluster than another: later epochs, then Raft's own order of logs (section 5.4.1).
@@ -71,6 +75,7 @@ private struct Look {
     var voteTerm = Term(0)
     var committed = LogIndex.zero
     var configuration = Configuration()
+    var lacksFounding = false
     var loss = RecoveryRecord.Loss.none
 
     init(_ path: String, _ raft: String, _ disk: ReadOnlyDisk) throws(StorageError) {
@@ -80,6 +85,7 @@ private struct Look {
         }
         self.identity = identity
         do throws(StorageError) { record = try RecoveryRecord.read(path, disk: disk) } catch { try note(error) }
+        try lookAtFounding(path, disk)
         let manifest = try lookAtSnapshot(raft, disk)
         guard isUsable else { return }
         try lookAtLog(raft, disk, manifest)
@@ -97,12 +103,33 @@ private struct Look {
         }
     }
 
+    /// With whom it began: what holds until a snapshot or an entry of the log says otherwise, as for the node that starts.
+    private mutating func lookAtFounding(_ path: String, _ disk: ReadOnlyDisk) throws(StorageError) {
+        do throws(StorageError) {
+            if let founding = try Founding.read(path, disk: disk) {
+                configuration = Configuration(voters: founding.voters)
+                return
+            }
+        } catch {
+            lacksFounding = true
+            return try note(error)
+        }
+        guard identity.isFounded else {
+            configuration = Configuration(voters: [identity.node])
+            return
+        }
+        lacksFounding = true
+        problems.append("\(path)/founding: it is missing, and a node does not start without it; a recovery writes it anew")
+    }
+
     private mutating func lookAtSnapshot(_ raft: String, _ disk: ReadOnlyDisk) throws(StorageError) -> SnapshotStore.Manifest? {
         let store = SnapshotStore(disk: disk, folder: raft + "/snapshots")
         do throws(StorageError) {
             guard let manifest = try store.newestManifest() else { return nil }
             try store.verify(manifest)
-            configuration = try RaftStorage.mark(manifest, folder: raft).configuration
+            let own = try RaftStorage.mark(manifest, folder: raft).configuration
+            // A snapshot of a program that knew no configurations has none.
+            if !own.isEmpty { configuration = own }
             (snapshot, committed) = (manifest.position.index, manifest.position.index)
             return manifest
         } catch {

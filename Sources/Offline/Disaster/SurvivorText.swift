@@ -19,6 +19,7 @@ extension Survivor {
 
     private var state: String {
         guard isUsable else { return "unusable" }
+        if configuration.isEmpty { return "empty" }
         if isHalfRecovered { return "half recovered" }
         return loss == .none ? problems.isEmpty ? "whole" : "whole, with marks" : "damaged"
     }
@@ -35,6 +36,40 @@ extension RecoveryRecord.Loss {
 }
 
 extension ClusterRecovery {
+    /// One of the folders among the others: what the others have and it does not counts as lost too, and it is said where there can be more
+    /// of that than anybody here knows.
+    package func value(of survivor: Survivor) -> Value {
+        guard case .map(var fields) = survivor.value else { return survivor.value }
+        fields["lost"] = loss(from: survivor).value
+        fields["lostAtLeast"] = .bool(mayLackMore)
+        fields["most"] = .bool(survivor.node == mostAdvanced.node)
+        return .map(fields)
+    }
+
+    /// Why nothing has to be recovered; nil when something has.
+    package var needless: String? {
+        let best = mostAdvanced
+        if hasQuorum {
+            let (here, all) = (best.configuration.members.filter { !absent.contains($0) }, best.configuration.members)
+            return
+                "\(Self.names(here)) of \(Self.names(all)) are here, a majority of the voters: the cluster needs no recovery. Start the nodes, and they elect a leader and lose nothing"
+        }
+        guard best.isAlone, best.isUsable, !best.isHalfRecovered, best.loss == .none else { return nil }
+        let made = best.record.map { ", which 'cluster recover' began at \($0.at.rfc3339)" } ?? ""
+        return "\(best.node) is a cluster of its own already, of epoch \(best.identity.epoch)\(made): it needs no recovery. Start the node"
+    }
+
+    /// What is lost besides, and nobody here can count; nil when nothing is.
+    package var unknownLoss: String? {
+        guard mayLackMore else { return nil }
+        guard !absent.isEmpty else { return "\(mostAdvanced.node) joined the cluster and has nothing of its log: look for another folder" }
+        let names = Self.names(absent)
+        return
+            "\(names) may have acknowledged more without these, and nobody here can tell how much: that is lost too. If enough of them can be started again, start them and do not recover"
+    }
+
+    private static func names(_ nodes: [NodeID]) -> String { nodes.map(\.text).joined(separator: ", ") }
+
     /// What was done.
     package struct Outcome: Equatable, Sendable {
         package let record: RecoveryRecord

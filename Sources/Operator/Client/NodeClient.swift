@@ -102,8 +102,11 @@ package struct NodeClient: Sendable {
     }
 
     /// The answer whatever its status.
+    ///
+    /// - Parameter patience: for all the nodes together that are tried; nil waits for each as long as `timeout` says.
     package func send(
-        _ method: String, _ path: String, _ query: [(String, String?)] = [], body: [UInt8]? = nil, type: String = "application/json"
+        _ method: String, _ path: String, _ query: [(String, String?)] = [], body: [UInt8]? = nil, type: String = "application/json",
+        patience: Duration? = nil
     ) async throws -> Answer {
         guard !path.contains("//"), !path.hasSuffix("/") else { throw CommandFailure(.usage, "an id or a name is empty") }
         guard !isReadOnly || method == "GET" else {
@@ -111,16 +114,19 @@ package struct NodeClient: Sendable {
         }
         var failure = CommandFailure(.unavailable, "no URL")
         let query = method == "GET" && path.hasPrefix("/api/") ? query + [("consistency", consistency)] : query
+        let end = patience.map { ContinuousClock.now + $0 }
         for _ in targets.urls {
             let url = url
+            let left = end.map { max(.milliseconds(1), $0 - .now) } ?? timeout
             do {
-                let answer = try await sendOnce(url, method, path, query, body: body, type: type)
+                let answer = try await sendOnce(url, method, path, query, body: body, type: type, timeout: left)
                 guard answer.status == 503, targets.urls.count > 1 else { return answer }
                 targets.leave(url)
                 return answer
             } catch {
                 targets.leave(url)
                 failure = error.failure
+                failure.isUncertain = method != "GET" && !error.isUnsent && [.temporary, .unavailable].contains(failure.code)
                 // What may have been done already is not done again.
                 guard failure.code == .unavailable, method == "GET" || error.isUnsent else { throw failure }
             }
@@ -135,7 +141,7 @@ package struct NodeClient: Sendable {
     }
 
     private func sendOnce(
-        _ url: String, _ method: String, _ path: String, _ query: [(String, String?)], body: [UInt8]?, type: String
+        _ url: String, _ method: String, _ path: String, _ query: [(String, String?)], body: [UInt8]?, type: String, timeout: Duration
     ) async throws(Failure) -> Answer {
         var request = HTTPClientRequest(url: url + path + Self.text(query))
         request.method = HTTPMethod(rawValue: method)
@@ -225,7 +231,7 @@ package struct NodeClient: Sendable {
         if let error = error as? HTTPClientError {
             switch error {
             case .invalidURL, .emptyHost, .emptyScheme: return made(.usage, "'\(url)' is no URL; write http://127.0.0.1:8080")
-            case .deadlineExceeded, .readTimeout: return made(.temporary, "\(url) did not answer within \(timeout.text)")
+            case .deadlineExceeded, .readTimeout: return made(.temporary, "\(url) did not answer within \(shown(timeout))")
             case .connectTimeout: return made(.unavailable, "\(url) cannot be reached", isUnsent: true)
             default: break
             }
@@ -241,6 +247,12 @@ package struct NodeClient: Sendable {
         if reason.contains("unsupportedScheme") { return made(.usage, "'\(url)' is no http or https URL") }
         if error is CancellationError { return made(.interrupted, "interrupted") }
         return made(.unavailable, "\(url): \(error)")
+    }
+
+    /// In tenths of a second, where it is what was left of some time.
+    private static func shown(_ timeout: Duration) -> String {
+        let tenth = Duration.milliseconds(100)
+        return timeout < tenth ? timeout.text : (tenth * Int((timeout / tenth).rounded())).text
     }
 
     private static func text(_ query: [(String, String?)]) -> String {

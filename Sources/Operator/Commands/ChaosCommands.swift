@@ -118,8 +118,8 @@ package struct Chaos: AsyncParsableCommand {
 /// Faults in words.
 enum ChaosText {
     static func check(_ text: String?, _ name: String) throws {
-        guard let text, Duration(text: text).map({ $0 > .seconds(600) }) ?? true else { return }
-        throw ValidationError("\(name) '\(text)' is no duration up to 10m; write 250ms or 5s")
+        guard let text else { return }
+        _ = try DurationFlag.read(text, of: name, allowsNone: true, atMost: .seconds(600), example: "250ms or 5s")
     }
 
     static func show(_ answer: Value, _ common: CommonOptions) {

@@ -23,8 +23,8 @@ package struct CommonOptions: ParsableArguments {
     @Option(name: [.customShort("o"), .long], help: "table, wide, json, jsonl, yaml, csv, tsv or name.")
     package var output: OutputFormat = .table
 
-    @Option(name: .long, help: "How long to wait for an answer.")
-    package var timeout: String = "10s"
+    @Option(name: .long, help: "How long to wait for an answer: 10s, 1m (default: 10s).")
+    package var timeout: String?
 
     @Option(
         name: .long,
@@ -43,9 +43,7 @@ package struct CommonOptions: ParsableArguments {
     package init() {}
 
     package func validate() throws {
-        guard let timeout = Duration(text: timeout), timeout > .zero else {
-            throw ValidationError("--timeout '\(timeout)' is no duration; write 10s or 1m")
-        }
+        if let timeout { _ = try DurationFlag.read(timeout, of: "--timeout", example: "10s or 1m") }
         if let namespace, (try? Namespace(namespace)) == nil {
             throw ValidationError("--namespace '\(namespace)' is no namespace: a-z, 0-9 and '-'")
         }
@@ -67,7 +65,7 @@ package struct CommonOptions: ParsableArguments {
         }
     }
 
-    var patience: Duration { Duration(text: timeout) ?? .seconds(10) }
+    var patience: Duration { timeout.flatMap { Duration(text: $0) } ?? .seconds(10) }
 
     var rendering: Rendering { Rendering(format: output, width: Session.current.width, isExpanded: Session.current.isExpanded) }
 

@@ -1,7 +1,5 @@
 package import ArgumentParser
-import Foundation
 import Primitives
-import Text
 
 /// `distric messages`.
 package struct Messages: AsyncParsableCommand {
@@ -66,11 +64,18 @@ package struct Messages: AsyncParsableCommand {
             abstract: "Submit messages: one JSON object, a JSON list, or one object a line.",
             discussion: """
                 A message is acknowledged when it is on disk with the runs it starts. Lines that are refused are named with their number; the others
-                are accepted all the same.
+                are accepted all the same. A message without an id gets one here, which is printed: what is sent again because nobody answered is
+                accepted once.
+
+                --timeout bounds all of it, retries included; without it 200 messages that are sent together have 10s.
 
                   distric messages submit orders.ndjson
-                  echo '{"type":"order.created","data":{"amount":42}}' | distric messages submit -
+                  echo '{"type":"order.created","data":{"amount":42}}' | distric messages submit - --timeout 30s
+                  distric messages submit orders.ndjson -o name          the ids, one a line
                 """)
+        /// More are not shown unless they are asked for.
+        private static let shownIDs = 20
+
         @Argument(help: "A file, or - for standard input.") var file: String
         @OptionGroup var common: CommonOptions
 
@@ -82,172 +87,31 @@ package struct Messages: AsyncParsableCommand {
         func run() async throws {
             let lines = try MessageLines.read(file)
             guard !lines.isEmpty else { throw CommandFailure(.badData, "\(file): no message in it") }
-            var submission = Submission(client: try common.client, namespace: common.namespace, total: lines.count, file: file)
+            var submission = Submission(
+                total: lines.count, file: file, patience: common.timeout == nil ? .batch(common.patience) : .whole(common.patience),
+                around: .real(try common.client, namespace: common.namespace))
             do {
                 try await submission.run(lines, rate: rate)
             } catch let failure as CommandFailure {
-                let place = submission.nextLine(of: lines).map { "; go on from \(file):\($0)" } ?? ""
-                throw CommandFailure(failure.code, "\(failure.message)\n\(submission.sentence)\(place)")
+                throw CommandFailure(failure.code, "\(failure.message)\n\(submission.sentence)\(submission.place)")
             }
-            let summary = submission.summary
-            if common.output == .table || common.output == .wide {
-                Session.current.out(submission.sentence + "\n")
+            if common.isForPeople {
+                Session.current.out(submission.sentence + "\n" + made(submission.made))
+            } else if common.output == .name {
+                Session.current.out(submission.ids.map { $0 + "\n" }.joined())
             } else {
-                common.print(summary)
+                common.print(submission.summary)
             }
             if submission.refused > 0 {
-                throw CommandFailure(submission.worst, "\(submission.refused) of \(lines.count) messages were not accepted")
+                throw CommandFailure(.badData, "\(submission.refused) of \(lines.count) messages were not accepted")
             }
         }
-    }
-}
 
-/// A file's messages with the lines they begin at.
-enum MessageLines {
-    struct Line {
-        var number: Int
-        var bytes: [UInt8]
-    }
-
-    static func read(_ file: String) throws -> [Line] {
-        let data: Data
-        if file == "-" {
-            data = Data(try Session.standardInput())
-        } else {
-            guard let found = FileManager.default.contents(atPath: file) else { throw CommandFailure(.failed, "cannot read \(file)") }
-            data = found
-        }
-        let bytes = [UInt8](data.starts(with: [0xEF, 0xBB, 0xBF]) ? data.dropFirst(3) : data)
-        if let whole = whole(bytes) { return whole }
-        var lines: [Line] = []
-        for (number, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
-            guard line.contains(where: { $0 != 0x20 && $0 != 0x0D && $0 != 0x09 }) else { continue }
-            lines.append(Line(number: number + 1, bytes: Array(line)))
-        }
-        return lines
-    }
-
-    /// A file that is one JSON text over several lines, or a list.
-    private static func whole(_ bytes: [UInt8]) -> [Line]? {
-        guard let first = bytes.first(where: { ![0x20, 0x0A, 0x0D, 0x09].contains($0) }),
-            first == UInt8(ascii: "[") || first == UInt8(ascii: "{")
-        else {
-            return nil
-        }
-        guard let value = try? JSONScanner.parse(bytes) else { return nil }
-        if let items = value.list { return items.map { Line(number: 1, bytes: JSONWriter.bytes($0)) } }
-        return [Line(number: 1, bytes: JSONWriter.bytes(value))]
-    }
-}
-
-/// A submission under way: batches of lines, retried while the node is busy, counted by what became of them.
-struct Submission {
-    private static let batchItems = 200
-    private static let batchBytes = 4 << 20
-    private static let busyTries = 20
-
-    let client: NodeClient
-    let namespace: String?
-    let total: Int
-    let file: String
-    private(set) var accepted = 0
-    private(set) var duplicates = 0
-    private(set) var unmatched = 0
-    private(set) var refused = 0
-    private(set) var runs = 0
-    private(set) var worst = CommandFailure.Code.failed
-    private let began = Date()
-    private var lastShown = Date.distantPast
-
-    init(client: NodeClient, namespace: String?, total: Int, file: String) {
-        self.client = client
-        self.namespace = namespace
-        self.total = total
-        self.file = file
-    }
-
-    private var done: Int { accepted + duplicates + unmatched + refused }
-    private var seconds: Double { max(0.001, Date().timeIntervalSince(began)) }
-
-    var sentence: String {
-        let rate = Int(Double(done) / seconds)
-        return
-            "\(accepted) accepted (\(runs) runs), \(unmatched) unmatched, \(duplicates) duplicate, \(refused) refused in \(String(format: "%.2f", seconds)) s, \(rate)/s"
-    }
-
-    var summary: Value {
-        [
-            "accepted": Value(accepted), "runs": Value(runs), "unmatched": Value(unmatched), "duplicate": Value(duplicates),
-            "refused": Value(refused),
-            "seconds": .double(seconds),
-        ]
-    }
-
-    /// The first line of which nothing is known yet; nil when all are done.
-    func nextLine(of lines: [MessageLines.Line]) -> Int? { done < lines.count ? lines[done].number : nil }
-
-    mutating func run(_ lines: [MessageLines.Line], rate: Int) async throws {
-        var rest = lines[...]
-        while !rest.isEmpty {
-            var batch: [MessageLines.Line] = []
-            var bytes = 0
-            let items = rate > 0 ? min(Self.batchItems, max(1, rate / 10)) : Self.batchItems
-            while let line = rest.first, batch.count < items, batch.isEmpty || bytes + line.bytes.count < Self.batchBytes {
-                batch.append(line)
-                bytes += line.bytes.count + 1
-                rest = rest.dropFirst()
-            }
-            try await send(batch)
-            show(isLast: rest.isEmpty)
-            if rate > 0 {
-                let due = Double(done) / Double(rate) - seconds
-                if due > 0 { try await Task.sleep(for: .seconds(due)) }
-            }
+        /// The ids that messages got here, with the line of each.
+        private func made(_ ids: [(line: Int, id: String)]) -> String {
+            let shown = ids.prefix(Self.shownIDs).map { "\($0.id)  line \($0.line)\n" }.joined()
+            let more = ids.count - Self.shownIDs
+            return shown + (more > 0 ? "and \(more) more ids: -o name prints all\n" : "")
         }
     }
-
-    private mutating func send(_ batch: [MessageLines.Line]) async throws {
-        let body = Array(batch.map(\.bytes).joined(separator: [0x0A]))
-        for attempt in 1...Self.busyTries {
-            let answer = try await client.send(
-                "POST", "/api/v1/messages", [("namespace", namespace)], body: body, type: "application/x-ndjson")
-            if answer.status == 503 || answer.status == 429, attempt < Self.busyTries {
-                try await Task.sleep(for: .milliseconds(100 * attempt))
-                continue
-            }
-            guard answer.status == 200, let items = answer.value["items"]?.list, items.count == batch.count else {
-                throw NodeClient.refusal(answer)
-            }
-            for (line, item) in zip(batch, items) { count(line, item) }
-            return
-        }
-    }
-
-    private mutating func count(_ line: MessageLines.Line, _ item: Value) {
-        switch item["status"]?.int {
-        case 202:
-            if item["duplicate"]?.bool == true { duplicates += 1 } else { accepted += 1 }
-            runs += item["duplicate"]?.bool == true ? 0 : item["runs"]?.list?.count ?? 0
-        case 200: unmatched += 1
-        case let status:
-            refused += 1
-            if worst != .badData { worst = status == 503 ? .temporary : .badData }
-            clear()
-            Session.current.note("\(file):\(line.number): \(item["detail"]?.string ?? "refused")\n")
-        }
-    }
-
-    /// A bar on a terminal, at most ten times a second.
-    private mutating func show(isLast: Bool) {
-        guard Session.current.notesAreInteractive, total > 1 else { return }
-        if isLast { return clear() }
-        guard Date().timeIntervalSince(lastShown) > 0.1 else { return }
-        lastShown = Date()
-        let width = 30
-        let filled = width * done / max(1, total)
-        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
-        Session.current.note("\r[\(bar)] \(done)/\(total)  \(Int(Double(done) / seconds))/s")
-    }
-
-    private func clear() { if Session.current.notesAreInteractive, total > 1 { Session.current.note("\r\u{1B}[K") } }
 }

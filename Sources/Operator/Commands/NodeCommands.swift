@@ -11,7 +11,9 @@ package struct Status: AsyncParsableCommand {
 
     @concurrent
     package func run() async throws {
-        let status = try await common.client.get("/api/v1/cluster/status")
+        let answer = try await common.client.send("GET", "/api/v1/cluster/status")
+        if let waiting = WaitingText.waiting(answer) { try WaitingText.tell(waiting, common) }
+        let status = try NodeClient.value(answer)
         guard common.output == .table || common.output == .wide else { return common.print(status) }
         func text(_ path: String...) -> String {
             var here: Value? = status
@@ -33,6 +35,10 @@ package struct Status: AsyncParsableCommand {
             Column("STARTED", "startedAt"),
         ]
         Session.current.out("\n" + common.rendering.rows(status["members"]?.list ?? [], columns))
+        for part in status["health"]?.list ?? [] {
+            Session.current.note(
+                PlainText.oneLine("\(Words.plain(part["name"])) is \(Words.plain(part["status"])): \(Words.plain(part["reason"]))") + "\n")
+        }
         if status["ready"]?.bool != true { throw CommandFailure(.failed, "the node is not ready; 'distric health' says why") }
     }
 }
@@ -163,6 +169,8 @@ package struct Traces: AsyncParsableCommand {
         @Option(name: .long, help: "Only traces with a span of this part: api, coordinator, worker.") var service: String?
         @Option(name: .long, help: "Only traces that took at least so long: 50ms, 2s.") var min: String?
         @Flag(name: .long, help: "Only traces in which something failed.") var failed = false
+
+        func validate() throws { if let min { _ = try DurationFlag.read(min, of: "--min", allowsNone: true, example: "50ms or 2s") } }
 
         @concurrent
         func run() async throws {

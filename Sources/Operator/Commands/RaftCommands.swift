@@ -29,7 +29,9 @@ package struct Raft: AsyncParsableCommand {
         package func run() async throws {
             let client = try common.client
             guard client.urls.count == 1 else { return try await RaftRows.printAll(client, common) }
-            let raft = try await client.get("/api/v1/raft/status")
+            let answer = try await client.send("GET", "/api/v1/raft/status")
+            if let waiting = WaitingText.waiting(answer) { try WaitingText.tell(waiting, common) }
+            let raft = try NodeClient.value(answer)
             guard common.isForPeople, !Session.current.isExpanded else { return common.print(raft, name: "node") }
             Session.current.out(RaftRows.facts(raft, now: RaftRows.now))
             let peers = raft["peers"]?.list ?? []
@@ -185,7 +187,8 @@ private enum RaftChange {
         guard value["done"]?.bool != false else {
             throw CommandFailure(
                 .temporary,
-                "not done after \(common.timeout), and under way: 'distric raft status' shows when it is; --timeout 5m waits for longer")
+                "not done after \(common.patience.text), and under way: 'distric raft status' shows when it is; --timeout 5m waits for longer"
+            )
         }
         return value
     }

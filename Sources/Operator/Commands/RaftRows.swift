@@ -20,6 +20,7 @@ enum RaftRows {
         facts += [("log", RaftWords.log(raft)), ("snapshot", RaftWords.snapshot(raft))]
         let election = RaftWords.elections(raft).first.map { RaftWords.election($0, now: now) }
         facts.append(("election", election ?? "none was seen yet"))
+        for trouble in (raft["trouble"]?.list ?? []).prefix(8) { facts.append(("trouble", Words.plain(trouble))) }
         return facts.map { name, text in name + String(repeating: " ", count: max(1, 12 - name.count)) + PlainText.oneLine(text) + "\n" }
             .joined()
     }
@@ -33,7 +34,7 @@ enum RaftRows {
     ]
 
     private static func role(_ peer: Value) -> String {
-        peer["role"]?.string ?? peer["isVoter"]?.bool.map { $0 ? "voter" : "learner" } ?? "-"
+        peer["role"]?.string.map(RaftWords.spaced) ?? peer["isVoter"]?.bool.map { $0 ? "voter" : "learner" } ?? "-"
     }
 
     private static func link(_ peer: Value) -> String { peer["isConnected"]?.bool.map { $0 ? "up" : "down" } ?? "-" }
@@ -75,7 +76,8 @@ enum RaftRows {
 
     private static func columns(_ now: ClusterTime) -> [Column] {
         [
-            Column("URL", "url"), Column("NODE", "node"), Column("ROLE", "role"), Column("TERM", "term"), Column("LEADER", "leader"),
+            Column("URL", "url"), Column("NODE", "node"), Column("ROLE") { $0["role"]?.string.map(RaftWords.spaced) ?? "-" },
+            Column("TERM", "term"), Column("LEADER", "leader"),
             Column("COMMIT", "commitIndex"), Column("APPLIED", "appliedIndex"), Column("LAST", "lastIndex"),
             Column("QUORUM") { $0["quorum"] == nil ? "-" : RaftWords.quorum($0) },
             Column("VOTERS", wide: true) { RaftWords.names($0["voters"]) },

@@ -17,7 +17,8 @@ package enum Seeding {
         }
         guard let file else { return }
         let lines = try MessageLines.read(file)
-        var submission = Submission(client: try common.client, namespace: nil, total: lines.count, file: file)
+        var submission = Submission(
+            total: lines.count, file: file, patience: .batch(common.patience), around: .real(try common.client, namespace: nil))
         try await submission.run(lines, rate: 0)
         Session.current.out(submission.sentence + "\n")
     }

@@ -109,6 +109,8 @@ package struct CommandIndex: Equatable, Sendable {
         // Whoever may join is a node that is there.
         case (.raft, "add"): return words.count == 2 ? .nodes : nil
         case (.raft, "transfer"): return words.last == "--to" ? .raft : nil
+        case (.raft, "log"):
+            return words.last == "--node" || words.count > 2 && words.count < 5 && words[2] == "diff" ? .raft : nil
         default:
             let verbs = ["show", "cancel", "retry", "watch", "logs", "resolve", "why", "delete"]
             return verbs.contains(words[1]) && words.count == 2 ? kind : nil

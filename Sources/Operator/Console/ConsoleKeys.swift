@@ -48,8 +48,8 @@ extension ConsoleState {
         case .historyBack: travel(from: \.back, to: \.forward)
         case .historyForward: travel(from: \.forward, to: \.back)
         case .lastView: if let last = lastStack { go(to: last) }
-        case .nextTab: movePane(1)
-        case .previousTab: movePane(-1)
+        case .nextTab: place.view == .raftLog ? nextLog(1) : movePane(1)
+        case .previousTab: place.view == .raftLog ? nextLog(-1) : movePane(-1)
         case .sort: if !spec.columns.isEmpty { mode = .sorting(column: 0) }
         case .mark: mark()
         case .markRange: markRange()
@@ -59,6 +59,8 @@ extension ConsoleState {
         case .pause: hold()
         case .why: why()
         case .source: toSource()
+        case .log: openLog()
+        case .compare: compareLog()
         case .resolve: resolve()
         case .cancel, .retry, .delete, .transfer, .promote, .snapshot: return ask(action)
         case .edit: return edit()
@@ -192,6 +194,7 @@ extension ConsoleState {
     }
 
     mutating func follow() {
+        if place.view == .raftLog { return followLog() }
         guard case .lines = spec.rows else { return say("only logs and events are followed") }
         place.selectedID = selectedRow.map { id(of: $0) }
         place.follows.toggle()

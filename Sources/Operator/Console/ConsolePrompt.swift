@@ -184,6 +184,11 @@ extension ConsoleState {
             show(view)
             return []
         }
+        // With more words it is a command.
+        if first == "raft", rest == ["log"], let node = status?["node"]?.string {
+            push(Place(.raftLog, node))
+            return []
+        }
         if rest.count == 1, !rest[0].hasPrefix("-"), let view = View(rawValue: first), !view.isTop, view != .output {
             push(Place(view, rest[0]))
             return []

@@ -190,6 +190,7 @@ package struct ConsoleState: Equatable, Sendable {
             case .value: wanted.append(FeedRequest(feed))
             }
         }
+        if let against = againstRequest { wanted.append(against) }
         if showsDetail, let row = selectedRow, let feed = spec.detailFeed?(row) { wanted.append(FeedRequest(feed, count: 1)) }
         var seen: Set<FeedKey> = []
         return wanted.filter { seen.insert($0.key).inserted }
@@ -220,7 +221,9 @@ package struct ConsoleState: Equatable, Sendable {
         case .none: return RowsData(count: 0, total: 0) { _ in nil }
         case .remote:
             guard let data = rowsFeed.flatMap({ feeds[$0] }) else { return RowsData(count: 0, total: 0) { _ in nil } }
-            return RowsData(count: data.matched, total: data.total, loaded: data.offset..<data.offset + data.ids.count) { data.row(at: $0) }
+            return RowsData(count: data.matched, total: data.total, loaded: data.offset..<data.offset + data.ids.count) {
+                data.row(at: $0).map(compared)
+            }
         case .local(let make):
             guard let value, let feed = valueFeed else { return RowsData(count: 0, total: 0) { _ in nil } }
             let key = LocalRows.Key(

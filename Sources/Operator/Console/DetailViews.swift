@@ -122,7 +122,9 @@ enum DetailViews {
             .plain("ATTEMPT", "attempt", .fixed(7), rank: 0), .state("STATE", "state"), .plain("WORKER", "worker", .fixed(12), rank: 2),
             ConsoleColumn("BEGAN", "startedAt", .fixed(8), rank: 2) { row, _ in Words.clock(row["startedAt"]) },
             ConsoleColumn("TOOK", "durationMs", .fixed(7), right: true) { row, _ in Words.milliseconds(row["durationMs"]) },
-            ConsoleColumn("LOG", "logBytes", .fixed(7), right: true) { row, _ in Words.count(row["logBytes"]) + "B" },
+            ConsoleColumn("LOG", "logBytes", .fixed(7), right: true) { row, _ in
+                row["logBytes"] == .null ? "-" : Words.count(row["logBytes"]) + "B"
+            },
             .plain("ERROR", "error", .flexible(16)),
         ], header: { value, context in value.map { RunLines.taskHeader($0, context) } ?? [] },
         detail: { row, context in RunLines.log(row, context) },

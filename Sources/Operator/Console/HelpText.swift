@@ -9,7 +9,8 @@ package enum HelpText {
         (
             "Asking and doing",
             [
-                .why, .source, .retry, .cancel, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .mark, .markRange, .markAll,
+                .why, .source, .log, .compare, .retry, .cancel, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .mark, .markRange,
+                .markAll,
             ]
         ),
         ("The console", [.copy, .save, .redraw, .suspend, .interrupt]),

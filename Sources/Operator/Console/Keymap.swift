@@ -18,7 +18,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
     case sort, mark
     case markRange = "mark_range"
     case markAll = "mark_all"
-    case detail, follow, pause, why, source, cancel, retry, resolve, edit, delete, transfer, promote, snapshot, copy, save, help, redraw
+    case detail, follow, pause, why, source, log, compare, cancel, retry, resolve, edit, delete, transfer, promote, snapshot, copy, save,
+        help, redraw
     case suspend, interrupt
     case tab1 = "view_1"
     case tab2 = "view_2"
@@ -49,8 +50,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .historyBack: "back through the views seen"
         case .historyForward: "forward again"
         case .lastView: "the view before this one"
-        case .nextTab: "next pane"
-        case .previousTab: "previous pane"
+        case .nextTab: "next pane, or the log of the next member"
+        case .previousTab: "previous pane, or the log of the member before"
         case .sort: "sort: arrows choose a column, enter sorts by it, the column before becomes the second key"
         case .mark: "mark the row for an action on several"
         case .markRange: "mark all from the last mark to here"
@@ -60,6 +61,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .pause: "hold a list still, or lines, which go on being counted"
         case .why: "why: why a rule did or did not match, why a task waits or failed, why this leader"
         case .source: "go to the message that caused it"
+        case .log: "open the log of the selected member of the Raft group"
+        case .compare: "put the log of the next member beside it, and mark where they differ"
         case .cancel: "cancel the run"
         case .retry: "start the run again with the same message"
         case .resolve: "say what became of an unknown task"
@@ -123,6 +126,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .pause: ["p"]
         case .why: ["y"]
         case .source: ["m"]
+        case .log: ["L"]
+        case .compare: ["="]
         case .cancel: ["x"]
         case .retry: ["r"]
         case .resolve: ["u"]

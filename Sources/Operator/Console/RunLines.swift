@@ -91,9 +91,20 @@ enum RunLines {
     /// What the selected attempt wrote.
     static func log(_ attempt: Value, _ context: HeaderContext) -> [Line] {
         let text = attempt["tail"]?.string ?? ""
-        guard !text.isEmpty else { return [Line("attempt \(Words.plain(attempt["attempt"])) wrote nothing that is kept", .dim)] }
+        guard !text.isEmpty else { return [Line(nothing(attempt), .dim)] }
         return [Line("what attempt \(Words.plain(attempt["attempt"])) wrote", .dim)]
             + Words.wrapped(text, width: max(20, context.width - 2)).suffix(400).map { Line($0) }
+    }
+
+    /// Of another node's attempts the node that is asked has no lines.
+    private static func nothing(_ attempt: Value) -> String {
+        let number = Words.oneLine(Words.plain(attempt["attempt"]))
+        guard attempt["logBytes"] == .null, let worker = attempt["worker"]?.string else {
+            return "attempt \(number) wrote nothing that is kept"
+        }
+        let task = "\(Words.plain(attempt["run"])).\(Words.plain(attempt["task"]))"
+        return Words.oneLine(
+            "node \(worker) keeps what attempt \(number) wrote: 'distric tasks logs \(task) --attempt \(number)' asks it", limit: 400)
     }
 }
 

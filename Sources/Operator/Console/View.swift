@@ -6,6 +6,7 @@ package import Text
 package enum View: String, CaseIterable, Sendable {
     case pulse, nodes, raft, gossip, connections, messages, rules, workflows, runs, tasks, traces, metrics, logs, events, help
     case node, message, rule, workflow, run, task, trace, output
+    case raftLog = "raft-log"
 
     /// Typed after `:`.
     package static let top: [View] = [
@@ -40,6 +41,7 @@ package enum View: String, CaseIterable, Sendable {
         case .task: "one task: why it is where it is, its attempts and their logs"
         case .trace: "the spans of one trace"
         case .output: "what a command printed"
+        case .raftLog: "the log of one member of the Raft group, entry by entry, alone or beside that of another"
         }
     }
 }
@@ -69,6 +71,8 @@ package struct Place: Equatable, Sendable {
     /// The number of the last line when the view was held.
     package var heldAt: Int?
     package var tab = 0
+    /// A member whose log stands beside the one that is shown.
+    package var against: String?
     /// What `output` shows.
     package var text: [Line] = []
 
@@ -183,6 +187,16 @@ struct ViewSpec: Sendable {
         let complete: @Sendable (Value, [Value]) -> Value
     }
 
+    /// A second list of the same things, with which the first is compared row by row.
+    var against: Against?
+
+    struct Against: Sendable {
+        /// Nil while nothing is compared.
+        let feed: @Sendable (Place) -> FeedKey?
+        /// A row of the first list with what the second has in its place.
+        let mark: @Sendable (Value, FeedData?) -> Value
+    }
+
     var columns: [ConsoleColumn] = []
     /// Above the rows.
     var header: (@Sendable (Value?, HeaderContext) -> [Line])?
@@ -210,6 +224,15 @@ struct HeaderContext: Sendable {
     var subject = ""
     /// Nothing is drawn: what explains a drawing is left out.
     var isLinear = false
+    /// What the list is compared with.
+    var comparison: Comparison?
+
+    struct Comparison: Sendable {
+        var with: String
+        var failure: String?
+        /// The lowest of the rows on the screen that differs.
+        var differsAt: String?
+    }
 }
 
 /// Rows of a view's value; of ten thousand only those that are shown need be made.

@@ -8,7 +8,7 @@ enum Views {
 
     private static let all: [View: ViewSpec] = [
         .pulse: ViewSpec(title: "pulse"), .help: ViewSpec(title: "help"), .output: ViewSpec(title: "output"), .nodes: nodes,
-        .raft: RaftView.spec,
+        .raft: RaftView.spec, .raftLog: RaftLogView.spec,
         .gossip: gossip, .connections: connections, .messages: messages, .rules: rules, .workflows: workflows, .runs: runs, .tasks: tasks,
         .traces: traces,
         .metrics: metrics, .logs: logs, .events: events, .node: DetailViews.node, .message: DetailViews.message, .rule: DetailViews.rule,

@@ -53,7 +53,7 @@ package final class LiveFacts: Sendable {
             let raft = try await client.get("/api/v1/raft/status")
             state.withLock { state in
                 state.node = raft["node"]?.string
-                state.role = raft["role"]?.string ?? "?"
+                state.role = raft["role"]?.string.map(RaftWords.spaced) ?? "?"
                 state.term = Words.plain(raft["term"])
                 state.problem = nil
             }

@@ -58,7 +58,7 @@ package struct Session: Sendable {
 
 extension Session {
     /// All of standard input: what `-` stands for.
-    static func standardInput() throws(CommandFailure) -> [UInt8] {
+    package static func standardInput() throws(CommandFailure) -> [UInt8] {
         guard current.readsInput else { throw CommandFailure(.usage, "'-' is standard input, which is the keyboard here; name a file") }
         return [UInt8](FileHandle.standardInput.readDataToEndOfFile())
     }
@@ -140,6 +140,8 @@ package struct CommandFailure: Error, Equatable {
 
     package var code: Code
     package var message: String
+    /// It may have been done all the same.
+    package var isUncertain = false
 
     package init(_ code: Code, _ message: String) {
         self.code = code

@@ -47,8 +47,8 @@ package struct RPCMetrics: Sendable {
 
     /// Types of frames that are calls.
     private static let called: [MessageType] = [
-        .requestVote, .appendEntries, .installSnapshot, .preVote, .readIndex, .propose, .changeMembers, .ping, .pushPull, .taskAssignment,
-        .taskCancel, .taskLog, .leaseRenew, .clientSubmit, .clientQuery, .forward,
+        .requestVote, .appendEntries, .installSnapshot, .preVote, .readIndex, .propose, .changeMembers, .historyRead, .ping, .pushPull,
+        .taskAssignment, .taskCancel, .taskLog, .leaseRenew, .clientSubmit, .clientQuery, .forward,
     ]
 
     func method(_ type: MessageType) -> Method { methods[type.number] ?? other }

@@ -18,14 +18,14 @@ package protocol WireRecord: FieldValue, Equatable, Sendable {
     /// What the fields are before any is read.
     init()
     mutating func visit(_ coder: inout some FieldCoder) throws(WireError)
-    /// Reads bytes that are laid out just as this program writes them; nil when they are not: then they are visited. For the few records that
-    /// must be fast.
-    static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self?
+    /// Takes bytes that are laid out just as this program writes them; false, and nothing taken, when they are not: then they are visited.
+    /// For the few records that must be fast: they are filled where they stand, since a record of many fields is copied when it is returned.
+    mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool
 }
 
 extension WireRecord {
     package static var fieldType: TLVType { .message }
-    @inline(__always) package static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self? { nil }
+    @inline(__always) package mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool { false }
 
     package var fieldBytes: Int {
         var (copy, sizer) = (self, FieldSizer())
@@ -41,25 +41,23 @@ extension WireRecord {
     }
 
     package init(_ source: FieldSource) throws(WireError) {
-        if let record = Self.inOrder(source.bytes) {
-            self = record
-            return
-        }
         self.init()
+        if readInOrder(source.bytes) { return }
         try FieldReader.read(&self, from: source)
     }
 
     /// Reads one that is all of some bytes.
     package static func decode(_ bytes: ByteBuffer) throws(WireError) -> Self {
-        if let record = bytes.withUnsafeReadableBytes({ inOrder($0) }) { return record }
-        var (record, failure) = (Self(), nil as WireError?)
+        var record = Self()
+        var failure: WireError?
         bytes.withUnsafeReadableBytes { raw in
+            if record.readInOrder(raw) { return }
             do throws(WireError) { try FieldReader.read(&record, from: FieldSource(bytes: raw, tag: 0, offset: 0, depth: 0)) } catch {
                 failure = error
             }
         }
         if let failure { throw failure }
-        return record
+        return consume record
     }
 
     package var fieldText: String {
@@ -91,11 +89,12 @@ struct FieldWriter: FieldCoder {
 
     init(_ place: UnsafeMutableRawPointer) { self.place = place }
 
-    mutating func field<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ value: inout V) { put(tag, value) }
-    mutating func later<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ value: inout V) { put(tag, value) }
-    mutating func field<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ value: inout V?) { if let value { put(tag, value) } }
+    mutating func field<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ value: inout V) { field(tag, value) }
+    mutating func later<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ value: inout V) { field(tag, value) }
+    mutating func field<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ value: inout V?) { if let value { field(tag, value) } }
+    mutating func list<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ values: inout [V]) { list(tag, values) }
 
-    mutating func list<V: FieldValue>(_ tag: UInt16, _ name: StaticString, _ values: inout [V]) {
+    mutating func list<V: FieldValue>(_ tag: UInt16, _ values: [V]) {
         guard !values.isEmpty else { return }
         let head = place
         place += TLV.head
@@ -111,7 +110,7 @@ struct FieldWriter: FieldCoder {
     }
 
     @inline(__always)
-    private mutating func put<V: FieldValue>(_ tag: UInt16, _ value: V) {
+    mutating func field<V: FieldValue>(_ tag: UInt16, _ value: V) {
         let count = value.write(to: place + TLV.head)
         TLV.writeHead(tag, V.fieldType, count, to: place)
         place += TLV.head + count

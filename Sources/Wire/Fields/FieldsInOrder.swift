@@ -64,16 +64,19 @@ struct FieldsInOrder {
         guard count > 0, count <= list.count / (TLV.itemHead + TLV.head), let base = list.baseAddress else { return nil }
         var offset = TLV.listHead
         var records: [R] = []
-        records.reserveCapacity(count)
         while records.count < count {
             guard offset + TLV.itemHead <= list.count else { return nil }
             let length = Int(list.integer(at: offset, as: UInt32.self))
             offset += TLV.itemHead
-            guard length <= list.count - offset, let record = R.inOrder(UnsafeRawBufferPointer(start: base + offset, count: length)) else {
+            var record = R()
+            guard length <= list.count - offset, record.readInOrder(UnsafeRawBufferPointer(start: base + offset, count: length)) else {
                 return nil
             }
-            records.append(record)
             offset += length
+            // One is what comes mostly: it needs no space for more.
+            if count == 1 { return offset == list.count ? [record] : nil }
+            if records.isEmpty { records.reserveCapacity(count) }
+            records.append(record)
         }
         return offset == list.count ? records : nil
     }

@@ -3,16 +3,22 @@ package import NIOCore
 
 /// One frame as it came in.
 package struct Frame: Equatable, Sendable {
-    package var header: FrameHeader
-    /// What stands before the message; nil mostly.
-    package var attached: ByteBuffer?
-    /// The message's fields.
-    package var payload: ByteBuffer
+    package let header: FrameHeader
+    /// The message's fields; what stands before them is behind the reader.
+    package let payload: ByteBuffer
 
-    package init(header: FrameHeader, attached: ByteBuffer?, payload: ByteBuffer) {
+    @inline(__always)
+    package init(header: FrameHeader, payload: ByteBuffer) {
         self.header = header
-        self.attached = attached
         self.payload = payload
+    }
+
+    /// What stands before the message; nil mostly.
+    package var attached: ByteBuffer? {
+        guard header.extensionBytes > 0 else { return nil }
+        var whole = payload
+        whole.moveReaderIndex(to: payload.readerIndex - header.extensionBytes)
+        return whole.readSlice(length: header.extensionBytes)
     }
 
     /// Trace, session and key of the call.
@@ -27,33 +33,34 @@ package struct Frame: Equatable, Sendable {
 package struct FrameDecoder: Sendable {
     /// Payloads beyond it are refused; small until it is known who talks.
     package var payloadLimit: Int
-    private var held = ByteBuffer()
+    /// nil rather than empty: an empty buffer is one that all share, and counts who holds it.
+    private var held: ByteBuffer?
     /// What went wrong, for whoever asks again.
     private var failure: (any Error)?
 
     package init(payloadLimit: Int = MessageType.largestPayload) { self.payloadLimit = payloadLimit }
 
     /// Bytes that wait for the rest of their frame.
-    package var waitingBytes: Int { held.readableBytes }
+    package var waitingBytes: Int { held?.readableBytes ?? 0 }
 
     package mutating func append(_ bytes: ByteBuffer) {
         guard failure == nil else { return }
-        guard held.readableBytes > 0 else { return held = bytes }
-        held.discardReadBytes()
-        held.writeImmutableBuffer(bytes)
+        guard waitingBytes > 0 else { return held = bytes }
+        held?.discardReadBytes()
+        held?.writeImmutableBuffer(bytes)
     }
 
     /// The next whole frame; nil until more has come.
     package mutating func next() throws(WireError) -> Frame? {
         if let failure { throw failure as? WireError ?? .truncated(at: 0) }
-        guard held.readableBytes > 0 else { return nil }
+        guard waitingBytes > 0 else { return nil }
         var (header, problem) = (nil as FrameHeader?, nil as WireError?)
-        held.withUnsafeReadableBytes { bytes in
+        held?.withUnsafeReadableBytes { bytes in
             do throws(WireError) { header = try Self.look(bytes, payloadLimit) } catch { problem = error }
         }
         if let problem {
             failure = problem
-            held = ByteBuffer()
+            held = nil
             throw problem
         }
         guard let header else { return nil }
@@ -77,17 +84,17 @@ package struct FrameDecoder: Sendable {
         return header
     }
 
-    private mutating func cut(_ header: FrameHeader) -> Frame {
-        held.moveReaderIndex(forwardBy: FrameHeader.bytes)
-        let attached = header.extensionBytes == 0 ? nil : held.readSlice(length: header.extensionBytes)
-        let length = header.payloadBytes - header.extensionBytes
-        guard held.readableBytes > length else {
-            // The last one that is here takes the buffer as it is.
-            let payload = held
-            held = ByteBuffer()
-            return Frame(header: header, attached: attached, payload: payload)
+    private mutating func cut(_ header: FrameHeader) -> Frame? {
+        guard var rest = held.take() else { return nil }
+        rest.moveReaderIndex(forwardBy: FrameHeader.bytes)
+        // The last one that is here takes the buffer as it is.
+        guard rest.readableBytes > header.payloadBytes, var payload = rest.readSlice(length: header.payloadBytes) else {
+            rest.moveReaderIndex(forwardBy: header.extensionBytes)
+            return Frame(header: header, payload: rest)
         }
-        return Frame(header: header, attached: attached, payload: held.readSlice(length: length) ?? ByteBuffer())
+        held = rest
+        payload.moveReaderIndex(forwardBy: header.extensionBytes)
+        return Frame(header: header, payload: payload)
     }
 
     /// Over the frame with the checksum's own four bytes as 0.

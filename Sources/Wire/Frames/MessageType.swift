@@ -23,6 +23,8 @@ package struct MessageType: Hashable, Sendable, CustomStringConvertible {
     package static let propose = MessageType(number: 0x100C)
     package static let proposeReply = MessageType(number: 0x100D)
     package static let changeMembers = MessageType(number: 0x100E)
+    package static let historyRead = MessageType(number: 0x100F)
+    package static let historyReadReply = MessageType(number: 0x1010)
     // Membership
     package static let ping = MessageType(number: 0x2001)
     package static let ack = MessageType(number: 0x2002)
@@ -38,6 +40,9 @@ package struct MessageType: Hashable, Sendable, CustomStringConvertible {
     package static let taskLog = MessageType(number: 0x3005)
     package static let leaseRenew = MessageType(number: 0x3006)
     package static let refusal = MessageType(number: 0x3007)
+    package static let workerAttach = MessageType(number: 0x3008)
+    package static let leaseTerms = MessageType(number: 0x3009)
+    package static let taskResults = MessageType(number: 0x300A)
     // Clients, and calls themselves
     package static let clientSubmit = MessageType(number: 0x4001)
     package static let clientResponse = MessageType(number: 0x4002)
@@ -52,9 +57,10 @@ package struct MessageType: Hashable, Sendable, CustomStringConvertible {
     /// Payloads beyond it are refused before a byte of them is kept.
     package var payloadLimit: Int {
         switch self {
-        case .appendEntries, .installSnapshot, .propose, .proposeReply, .pushPull, .clientSubmit, .clientResponse, .forward, .streamChunk:
+        case .appendEntries, .installSnapshot, .propose, .proposeReply, .pushPull, .clientSubmit, .clientResponse, .forward, .streamChunk,
+            .leaseTerms, .taskResults:
             Self.largestPayload
-        case .taskAssignment, .taskResult, .taskLog, .leaseRenew: 1 << 20
+        case .taskAssignment, .taskResult, .taskLog, .leaseRenew, .workerAttach: 1 << 20
         case .hello, .ping, .ack: 16 << 10
         default: 64 << 10
         }

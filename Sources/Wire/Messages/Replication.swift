@@ -43,17 +43,32 @@ package struct AppendEntries: WireCall {
         return entries.reduce(fixed + TLV.head + TLV.listHead) { $0 + TLV.itemHead + $1.fieldBytes }
     }
 
-    package static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self? {
+    package func write(to bytes: UnsafeMutableRawPointer) -> Int {
+        var fields = FieldWriter(bytes)
+        fields.field(1, group)
+        fields.field(2, term)
+        fields.field(3, leader)
+        fields.field(4, previousIndex)
+        fields.field(5, previousTerm)
+        fields.field(6, commitIndex)
+        fields.list(7, entries)
+        fields.field(8, round)
+        if let trusts { fields.field(9, trusts) }
+        return bytes.distance(to: fields.place)
+    }
+
+    package mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var fields = FieldsInOrder(bytes)
         guard fields.take(1, .u32, 4), let group = fields.half(), fields.take(2, .u64, 8), let term = fields.word(),
             let name = fields.value(3, .string), let leader = try? NodeID(utf8: name), fields.take(4, .u64, 8),
             let previousIndex = fields.word(), fields.take(5, .u64, 8), let previousTerm = fields.word(), fields.take(6, .u64, 8),
             let commitIndex = fields.word(), let entries: [LogEntry] = fields.list(7), fields.take(8, .u64, 8), let round = fields.word(),
             fields.isAtEnd
-        else { return nil }
-        return AppendEntries(
-            group: group, term: Term(term), leader: leader, previousIndex: LogIndex(previousIndex), previousTerm: Term(previousTerm),
-            commitIndex: LogIndex(commitIndex), entries: entries, round: round)
+        else { return false }
+        (self.group, self.term, self.leader) = (group, Term(term), leader)
+        (self.previousIndex, self.previousTerm) = (LogIndex(previousIndex), Term(previousTerm))
+        (self.commitIndex, self.entries, self.round) = (LogIndex(commitIndex), entries, round)
+        return true
     }
 
     package mutating func visit(_ coder: inout some FieldCoder) throws(WireError) {
@@ -142,12 +157,14 @@ extension LogEntry: WireRecord {
         return Self.payloadOffset + count
     }
 
-    package static func inOrder(_ bytes: UnsafeRawBufferPointer) -> Self? {
+    package mutating func readInOrder(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var fields = FieldsInOrder(bytes)
         guard fields.take(1, .u64, 8), let index = fields.word(), fields.take(2, .u64, 8), let term = fields.word(),
             fields.take(3, .u8, 1), let kind = fields.byte().flatMap({ Kind(rawValue: $0) }), let payload = fields.rest(4, .bytes)
-        else { return nil }
-        return LogEntry(index: LogIndex(index), term: Term(term), kind: kind, payload: [UInt8](payload))
+        else { return false }
+        (self.index, self.term, self.kind) = (LogIndex(index), Term(term), kind)
+        self.payload = [UInt8](payload)
+        return true
     }
 
     package mutating func visit(_ coder: inout some FieldCoder) throws(WireError) {

@@ -20,6 +20,10 @@ package struct TaskAssignment: WireCall {
     /// Whether a start must be on the worker's disk before the effect begins.
     package var journalsStart: Bool
     package var trace: TraceContext?
+    /// Whether the attempt goes on when its worker hears nothing of a leader any more; nil and false end it.
+    package var continuesAlone: Bool?
+    /// For how long nobody may have heard of the worker before the attempt counts as lost; nil: for the lease.
+    package var lostAfterMilliseconds: UInt64?
 
     package init(
         run: RunID, task: String, namespace: Namespace, kind: String, attempt: Int, fence: Fence, key: String, input: Value,
@@ -58,6 +62,8 @@ package struct TaskAssignment: WireCall {
         timeout = .milliseconds(Int64(clamping: milliseconds))
         try coder.field(10, "journals_start", &journalsStart)
         try coder.field(11, "trace", &trace)
+        try coder.field(12, "continues_alone", &continuesAlone)
+        try coder.field(13, "lost_after_ms", &lostAfterMilliseconds)
     }
 }
 
@@ -176,6 +182,8 @@ package struct TaskStatus: WireMessage {
     /// 0 to 1, as the task says.
     package var progress: Double?
     package var note: String?
+    /// Why it is not accepted: `stale`, `unknown`.
+    package var code: String?
 
     package init() {}
 
@@ -186,6 +194,7 @@ package struct TaskStatus: WireMessage {
         try coder.field(4, "is_accepted", &isAccepted)
         try coder.field(5, "progress", &progress)
         try coder.field(6, "note", &note)
+        try coder.field(7, "code", &code)
     }
 }
 
@@ -244,6 +253,10 @@ package struct LeaseRenew: WireCall {
     package var freeSlots: UInt32 = 0
     /// Of one minute, as the machine says.
     package var load: Double = 0
+    /// Of the answer: how long the leader believes in the worker from here on.
+    package var leaseMilliseconds: UInt64?
+    /// It takes nothing new.
+    package var isCordoned: Bool?
 
     package init() {}
 
@@ -253,12 +266,16 @@ package struct LeaseRenew: WireCall {
         try coder.list(3, "fences", &fences)
         try coder.field(4, "free_slots", &freeSlots)
         try coder.field(5, "load", &load)
+        try coder.field(6, "lease_ms", &leaseMilliseconds)
+        try coder.field(7, "is_cordoned", &isCordoned)
     }
 }
 
-/// A worker does not take an assignment.
-package struct Refusal: WireMessage {
+/// A worker does not take an assignment: it goes to another. Answered once that is in the log.
+package struct Refusal: WireCall {
+    package typealias Reply = TaskStatus
     package static let type = MessageType.refusal
+    package static let isIdempotent = true
     package var run = RunID(high: 0, low: 0)
     package var task = ""
     package var fence = Fence.none

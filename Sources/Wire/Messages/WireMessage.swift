@@ -106,9 +106,11 @@ package enum WireMessages {
         kind(RequestVote.self), kind(RequestVoteReply.self), kind(AppendEntries.self), kind(AppendEntriesReply.self),
         kind(InstallSnapshot.self), kind(InstallSnapshotReply.self), kind(PreVote.self), kind(PreVoteReply.self), kind(TimeoutNow.self),
         kind(ReadIndex.self), kind(ReadIndexReply.self), kind(Propose.self), kind(ProposeReply.self), kind(ChangeMembers.self),
+        kind(HistoryRead.self), kind(HistoryReadReply.self),
         kind(Ping.self), kind(Ack.self), kind(PingRequest.self), kind(MembershipUpdate.self), kind(Nack.self), kind(PushPull.self),
         kind(TaskAssignment.self), kind(TaskReport.self), kind(TaskStatus.self), kind(TaskCancel.self), kind(TaskLog.self),
-        kind(LeaseRenew.self), kind(Refusal.self), kind(ClientSubmit.self), kind(ClientResponse.self), kind(ClientQuery.self),
+        kind(LeaseRenew.self), kind(Refusal.self), kind(WorkerAttach.self), kind(LeaseTerms.self), kind(TaskResults.self),
+        kind(ClientSubmit.self), kind(ClientResponse.self), kind(ClientQuery.self),
         kind(ErrorReply.self), kind(Cancel.self), kind(StreamChunk.self), kind(Credit.self), kind(Forward.self), kind(Hello.self),
     ]
 }

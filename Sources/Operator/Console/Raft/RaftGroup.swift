@@ -51,7 +51,7 @@ struct RaftGroup: Sendable {
     private static let memberLimit = 64
     /// A leader hears of everybody many times in an election's time; what says nothing for so long is stopped or cut off, though it is connected.
     private static let silenceMilliseconds: Int64 = 2_000
-    private static let candidates: Set<String> = ["candidate", "preCandidate"]
+    private static let candidates: Set<String> = ["candidate", "pre-candidate"]
 
     let members: [Member]
     let here: String?

@@ -51,7 +51,7 @@ enum RaftLines {
         for (place, election) in RaftWords.elections(row).enumerated() {
             lines.append(.fact(place == 0 ? "elections" : "", RaftWords.election(election, now: context.now)))
         }
-        return lines + [Line(), Line("on its machine 'distric raft log inspect DATA' reads the entries themselves", .dim)]
+        return lines + [Line(), Line("enter: the entries of its log; 'distric raft log inspect DATA' reads them on its machine", .dim)]
     }
 
     private static func peer(_ row: Value) -> [Line] {

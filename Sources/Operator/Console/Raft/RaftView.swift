@@ -7,6 +7,7 @@ enum RaftView {
         aside: .init(feed: leaderFeed, complete: RaftGroup.completed),
         columns: columns,
         header: { value, context in RaftLines.header(value, context) }, detail: { row, context in RaftLines.detail(row, context) },
+        open: { row, _ in id(row).map { Place(.raftLog, $0) } },
         actions: [transfer, remove, promote, snapshot], empty: "this node is in no group yet; its log says what it waits for")
 
     /// How far the others are only the leader knows; who follows passes the question on to it.

@@ -129,6 +129,8 @@ extension ConsoleState {
         case .rules, .rule, .workflows, .workflow: if !settings.isReadOnly { found.append(hint(.edit, "edit")) }
         case .logs, .events: found += [hint(.pause, "pause"), hint(.follow, "follow")]
         case .pulse: found.append(hint(.nextTab, "pane"))
+        case .raft: found.append(hint(.log, "log"))
+        case .raftLog: found += [hint(.compare, "compare"), hint(.nextTab, "next log"), hint(.follow, "newest")]
         default: break
         }
         if hasRows, place.view != .help, place.view != .output { found.append(hint(.filter, "filter")) }

@@ -191,6 +191,7 @@ extension ConsoleState {
     func headerContext(width: Int) -> HeaderContext {
         var context = HeaderContext(now: now, width: width, theme: .plain, level: settings.glyphs, detail: nil)
         context.subject = place.subject
+        context.comparison = comparison
         if place.view == .rule {
             var data = FeedData()
             if let value, let stats = RuleLines.stats(value, place.subject) { data.take(.value(stats), idKey: "id", at: now) }

@@ -1,9 +1,9 @@
-import Primitives
-import Raft
+package import Primitives
+package import Raft
 import Wire
 
 /// What can be said of a log entry without the state machine that it is for.
-struct EntryText {
+package enum EntryText {
     /// Numbers on disk and their names, as DataOnDisk lists them.
     private static let names: [(UInt16, String)] = [
         (0x0010, "submit"), (0x0011, "settle"), (0x0012, "start"), (0x0020, "stage"), (0x0021, "activate"), (0x0031, "feature-level"),
@@ -21,7 +21,9 @@ struct EntryText {
     }
 
     /// The entry as one object; `text` is what people read of it.
-    static func value(_ entry: LogEntry) -> Value {
+    ///
+    /// - Parameter isBrief: commands of one kind and namespace stand together, with how many there are.
+    package static func value(_ entry: LogEntry, isBrief: Bool = false) -> Value {
         var fields = Fields([
             .init("index", Value(entry.index.number)), .init("term", Value(entry.term.number)),
             .init("kind", .string(name(of: entry.kind))), .init("bytes", Value(entry.payload.count)),
@@ -30,7 +32,7 @@ struct EntryText {
         case .leaderStart: fields["text"] = "a leader begins its term"
         case .configuration: describe(Configuration(payload: entry.payload), &fields)
         case .commands:
-            do throws(WireError) { try describe(entry.payload, &fields) } catch {
+            do throws(WireError) { try describe(entry.payload, isBrief, &fields) } catch {
                 fields["problem"] = .string(error.description)
                 fields["text"] = .string("cannot be read: \(error.description)")
             }
@@ -58,7 +60,7 @@ struct EntryText {
         fields["text"] = .string(configuration.description)
     }
 
-    static func value(_ configuration: Configuration) -> Value {
+    package static func value(_ configuration: Configuration) -> Value {
         func names(_ nodes: [NodeID]) -> Value { .list(nodes.map { .string($0.text) }) }
         return .object([
             "voters": names(configuration.voters), "outgoing": names(configuration.outgoing), "learners": names(configuration.learners),
@@ -68,15 +70,20 @@ struct EntryText {
 
     // MARK: Commands
 
-    private static func describe(_ payload: [UInt8], _ fields: inout Fields) throws(WireError) {
+    private static func describe(_ payload: [UInt8], _ isBrief: Bool, _ fields: inout Fields) throws(WireError) {
         let (envelope, rest) = try LogEnvelope.decode(payload[...])
         fields["time"] = .string(envelope.time.rfc3339)
         fields["featureLevel"] = Value(Int(envelope.featureLevel))
         guard envelope.kind == batchKind else { throw .unknownCommand(kind: envelope.kind) }
         let commands = try commands(rest)
+        let groups = groups(of: commands)
         fields["commands"] = .list(
-            commands.map { ["kind": .string($0.name), "namespace": .string($0.namespace), "bytes": Value($0.bytes)] })
-        fields["text"] = .string(envelope.time.rfc3339 + " " + text(of: commands))
+            isBrief
+                ? groups.map {
+                    ["kind": .string($0.name), "namespace": .string($0.namespace), "count": Value($0.count), "bytes": Value($0.bytes)]
+                }
+                : commands.map { ["kind": .string($0.name), "namespace": .string($0.namespace), "bytes": Value($0.bytes)] })
+        fields["text"] = .string(envelope.time.rfc3339 + " " + text(of: groups))
     }
 
     private static func commands(_ bytes: ArraySlice<UInt8>) throws(WireError) -> [Command] {
@@ -98,13 +105,28 @@ struct EntryText {
         return commands
     }
 
-    /// `submit default, 3 settle default`: those of a kind and namespace together, in the order in which they first come.
-    private static func text(of commands: [Command]) -> String {
-        var groups: [(text: String, count: Int)] = []
-        for command in commands {
-            let text = command.namespace.isEmpty ? command.name : "\(command.name) \(command.namespace)"
-            if let place = groups.firstIndex(where: { $0.text == text }) { groups[place].count += 1 } else { groups.append((text, 1)) }
-        }
-        return groups.isEmpty ? "no command" : groups.map { $0.count == 1 ? $0.text : "\($0.count) \($0.text)" }.joined(separator: ", ")
+    /// Commands of one kind and namespace.
+    private struct Group {
+        var name: String
+        var namespace: String
+        var count = 0
+        var bytes = 0
+
+        var text: String { (count == 1 ? "" : "\(count) ") + (namespace.isEmpty ? name : "\(name) \(namespace)") }
     }
+
+    /// In the order in which they first come.
+    private static func groups(of commands: [Command]) -> [Group] {
+        var groups: [Group] = []
+        for command in commands {
+            let place = groups.firstIndex { $0.name == command.name && sameBytes($0.namespace, command.namespace) } ?? groups.count
+            if place == groups.count { groups.append(Group(name: command.name, namespace: command.namespace)) }
+            groups[place].count += 1
+            groups[place].bytes += command.bytes
+        }
+        return groups
+    }
+
+    /// `submit default, 3 settle default`.
+    private static func text(of groups: [Group]) -> String { groups.isEmpty ? "no command" : groups.map(\.text).joined(separator: ", ") }
 }

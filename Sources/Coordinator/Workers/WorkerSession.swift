@@ -1,0 +1,181 @@
+package import Cluster
+package import Primitives
+import Synchronization
+import Transport
+package import Wire
+
+/// A worker in another process, for as long as its stream lasts: orders wait here for the stream to take them.
+package final class WorkerSession: WorkerLink {
+    /// Who came, as it said when it came.
+    package struct Origin: Equatable, Sendable {
+        package var node: NodeID
+        package var epoch: UInt64
+        package var folder: UUIDv7?
+        package var labels: [String] = []
+        package var kinds: [String] = []
+        package var software = ""
+        package var address: String?
+        package var attachedAt: Instant
+
+        package init(node: NodeID, epoch: UInt64, attachedAt: Instant) {
+            (self.node, self.epoch, self.attachedAt) = (node, epoch, attachedAt)
+        }
+    }
+
+    /// What its last renewal said.
+    package struct Said: Equatable, Sendable {
+        package var running = 0
+        package var freeSlots = 0
+        package var load = 0.0
+        package var isCordoned = false
+    }
+
+    private struct State {
+        var frames = FrameBatch()
+        var waiting: CheckedContinuation<Void, Never>?
+        var end: CallError?
+        var said = Said()
+        /// It runs more than it has room for, by its own words.
+        var isDistrusted = false
+        /// It refused something, and has not said since that it has room.
+        var isHeldOff = false
+    }
+
+    /// Bytes of orders that may wait for a worker that does not read; beyond them it is let go, and has to come again.
+    static let waitingLimit = 4 << 20
+
+    package let origin: Origin
+    package let capacity: WorkerCapacity
+    package let session: UInt64?
+    let number: UInt64
+    /// Takes what was never sent.
+    private let unsent: @Sendable ([TaskReport]) -> Void
+    private let state = Mutex(State())
+    /// What goes with everything that is told of leases.
+    let greeting = Mutex(LeaseTerms())
+
+    init(
+        _ origin: Origin, capacity: WorkerCapacity, number: UInt64, isCordoned: Bool, unsent: @escaping @Sendable ([TaskReport]) -> Void
+    ) {
+        (self.origin, self.capacity, self.number, self.unsent) = (origin, capacity, number, unsent)
+        session = number
+        state.withLock { $0.said.isCordoned = isCordoned }
+    }
+
+    package var node: NodeID { origin.node }
+    package var said: Said { state.withLock { $0.said } }
+    package var isCordoned: Bool { state.withLock { $0.said.isCordoned } }
+    package var isDistrusted: Bool { state.withLock { $0.isDistrusted } }
+    package var isOpen: Bool { state.withLock { $0.end == nil } }
+
+    // MARK: Orders
+
+    package func assign(_ assignments: [TaskAssignment]) {
+        let isTaken = post { frames in for assignment in assignments { frames.append(oneWay: assignment) } }
+        guard !isTaken else { return }
+        // It went as these were given to it: nobody else has them, and nobody has begun them.
+        unsent(assignments.map(TaskReport.neverStarted))
+    }
+
+    package func cancel(_ held: HeldAssignment) {
+        var call = TaskCancel()
+        (call.run, call.task, call.fence, call.reason) = (held.run, held.task, held.fence, "cancelled")
+        _ = post { $0.append(oneWay: call) }
+    }
+
+    package func cordon(_ flag: Bool) {
+        state.withLock { $0.said.isCordoned = flag }
+        var terms = LeaseTerms()
+        terms.isCordoned = flag
+        _ = post { $0.append(oneWay: terms) }
+    }
+
+    /// The answer comes as reports: the worker says what became of what it does not run.
+    package func reconcile(_ held: [HeldAssignment]) -> [TaskReport] {
+        var terms = greeting.withLock { $0 }
+        terms.isComplete = true
+        terms.held = held.map(\.told)
+        _ = post { $0.append(oneWay: terms) }
+        return []
+    }
+
+    /// Who asked is answered, and takes that from the answer.
+    package func committed(_ reports: [TaskReport]) {}
+    package func log(run: RunID, task: String, attempt: Int) -> [UInt8]? { nil }
+    package func logTail(run: RunID, task: String, attempt: Int, bytes: Int) -> (total: Int, tail: [UInt8]) { (0, []) }
+
+    /// False when the session has ended.
+    private func post(_ write: (inout FrameBatch) -> Void) -> Bool {
+        let (isOpen, isFull, waiting) = state.withLock { state -> (Bool, Bool, CheckedContinuation<Void, Never>?) in
+            guard state.end == nil else { return (false, false, nil) }
+            write(&state.frames)
+            defer { state.waiting = nil }
+            return (true, state.frames.count > Self.waitingLimit, state.waiting)
+        }
+        waiting?.resume()
+        if isFull { end(CallError(.busy, "more than \(Self.waitingLimit) bytes of orders wait: attach again", retryAfter: .seconds(1))) }
+        return isOpen
+    }
+
+    /// What waits; waits for something. Throws when the session has ended, and all that waited before was taken.
+    func next() async throws(CallError) -> [UInt8] {
+        while true {
+            let (bytes, error) = state.withLock { state -> ([UInt8], CallError?) in (state.frames.take(), state.end) }
+            if !bytes.isEmpty { return bytes }
+            if let error { throw error }
+            guard !Task.isCancelled else { throw CallError(.cancelled, "the worker went away") }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    let goesOn = state.withLock { state in
+                        guard state.end == nil, state.frames.count == 0, !Task.isCancelled else { return true }
+                        state.waiting = continuation
+                        return false
+                    }
+                    if goesOn { continuation.resume() }
+                }
+            } onCancel: {
+                end(CallError(.cancelled, "the worker went away"))
+            }
+        }
+    }
+
+    /// Nothing more is taken for it.
+    func end(_ error: CallError) {
+        let waiting = state.withLock { state in
+            state.end = state.end ?? error
+            defer { state.waiting = nil }
+            return state.waiting
+        }
+        waiting?.resume()
+    }
+
+    // MARK: What it says
+
+    /// - Returns: whether it has begun to run more than it has room for.
+    func note(_ call: LeaseRenew) -> Bool {
+        state.withLock { state in
+            state.said.running = call.fences.count
+            state.said.freeSlots = min(Int(call.freeSlots), capacity.slots)
+            state.said.load = call.load.isFinite ? call.load : 0
+            if let flag = call.isCordoned { state.said.isCordoned = flag }
+            let isLie = call.fences.count > capacity.slots
+            if state.said.freeSlots > 0 { state.isHeldOff = false }
+            defer { if isLie { state.isDistrusted = true } }
+            return isLie && !state.isDistrusted
+        }
+    }
+
+    func holdOff() { state.withLock { $0.isHeldOff = true } }
+
+    /// Whether it gets something.
+    var takesNew: Bool { state.withLock { !$0.said.isCordoned && !$0.isDistrusted && !$0.isHeldOff } }
+}
+
+extension TaskReport {
+    /// Of an assignment that nobody has begun, and nobody will.
+    static func neverStarted(_ assignment: TaskAssignment) -> TaskReport {
+        TaskReport(
+            run: assignment.run, task: assignment.task, attempt: assignment.attempt, fence: assignment.fence, outcome: .neverStarted,
+            startedAt: .zero, endedAt: .zero)
+    }
+}
