@@ -76,6 +76,7 @@ let package = Package(
         // Floor 1, quiet
         room("Wire", ["Primitives", "CChecksum", .product(name: "NIOCore", package: nio)]),
         room("Raft", ["Primitives"]),
+        room("SWIM", ["Primitives"]),
         room("CEL", ["Primitives", "Text"]),
         room("Rules", ["Primitives", "Text", "CEL"]),
         room("Workflows", ["Primitives", "Text", "CEL"]),
@@ -279,6 +280,7 @@ let package = Package(
         tests("WireTests", ["Wire", "Primitives", "CChecksum", .product(name: "NIOCore", package: nio)], exclude: ["Frames"]),
         // Scenarios are read where they are, and written there.
         tests("RaftTests", ["Raft", "Primitives", "Simulation"], exclude: ["Scenarios"]),
+        tests("SWIMTests", ["SWIM", "Primitives", .product(name: "HeapModule", package: collections)]),
         tests("StorageTests", ["Storage", "Primitives"]),
         tests(
             "ObservabilityTests",

@@ -5,6 +5,7 @@ let allowedImports: [String: Set<String>] = [
     "Cells": ["Primitives"],
     "Wire": ["Primitives", "CChecksum", "NIOCore"],
     "Raft": ["Primitives"],
+    "SWIM": ["Primitives"],
     "CEL": ["Primitives", "Text"],
     "Rules": ["Primitives", "Text", "CEL"],
     "Workflows": ["Primitives", "Text", "CEL"],
@@ -62,6 +63,6 @@ let allowedImports: [String: Set<String>] = [
 /// What a room above floor 1 may take of the platform.
 let system: Set<String> = ["Foundation", "CoreFoundation", "Glibc", "Synchronization", "Dispatch"]
 
-let quietRooms: Set<String> = ["Primitives", "Text", "Cells", "Wire", "Raft", "CEL", "Rules", "Workflows"]
+let quietRooms: Set<String> = ["Primitives", "Text", "Cells", "Wire", "Raft", "SWIM", "CEL", "Rules", "Workflows"]
 
 func + (left: Set<String>, right: Set<String>) -> Set<String> { left.union(right) }
