@@ -132,9 +132,9 @@ struct PingCommand: AsyncParsableCommand {
         let sorted = results.took.sorted()
         if let least = sorted.first, let most = sorted.last {
             let mean = sorted.reduce(.zero, +) / sorted.count
-            let high = sorted[min(sorted.count - 1, sorted.count * 99 / 100)]
+            let (middle, high) = (Self.quantile(sorted, 0.5), Self.quantile(sorted, 0.99))
             text +=
-                "min/avg/p50/p99/max = \(Self.text(least))/\(Self.text(mean))/\(Self.text(sorted[sorted.count / 2]))/\(Self.text(high))/\(Self.text(most)) ms\n"
+                "min/avg/p50/p99/max = \(Self.text(least))/\(Self.text(mean))/\(Self.text(middle))/\(Self.text(high))/\(Self.text(most)) ms\n"
         }
         if let offset = results.offset, offset > .milliseconds(50) || offset < .milliseconds(-50) {
             text += "its clock is \(offset.milliseconds) ms \(offset > .zero ? "before" : "behind") this one\n"
@@ -145,13 +145,18 @@ struct PingCommand: AsyncParsableCommand {
     /// The summary as programs read it.
     private func value(of results: Results) -> Value {
         let sorted = results.took.sorted()
-        func at(_ share: Double) -> Value? {
-            sorted.isEmpty ? nil : .double(Self.milliseconds(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]))
-        }
+        func at(_ share: Double) -> Value? { sorted.isEmpty ? nil : .double(Self.milliseconds(Self.quantile(sorted, share))) }
+        let mean = sorted.isEmpty ? nil : sorted.reduce(.zero, +) / sorted.count
         return .object([
-            "sent": Value(results.sent), "answered": Value(sorted.count), "minMs": at(0), "p50Ms": at(0.5), "p99Ms": at(0.99),
+            "sent": Value(results.sent), "answered": Value(sorted.count), "minMs": at(0),
+            "meanMs": mean.map { .double(Self.milliseconds($0)) }, "p50Ms": at(0.5), "p99Ms": at(0.99),
             "maxMs": sorted.last.map { .double(Self.milliseconds($0)) }, "error": results.error.map(Value.string),
         ])
+    }
+
+    /// The least answer that so many of them are no slower than (nearest rank); of sorted ones, of which there is one at least.
+    private static func quantile(_ sorted: [Duration], _ share: Double) -> Duration {
+        sorted[max(0, Int((share * Double(sorted.count)).rounded(.up)) - 1)]
     }
 
     private static func milliseconds(_ duration: Duration) -> Double { Double(duration.nanoseconds) / 1e6 }

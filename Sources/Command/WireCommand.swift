@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import Offline
 import Operator
 import Primitives
@@ -61,7 +62,13 @@ struct WireCommand: AsyncParsableCommand {
 
         private func opened() throws -> FileHandle {
             guard file != "-" else { return FileHandle.standardInput }
-            guard let handle = FileHandle(forReadingAtPath: file) else { throw CommandFailure(.badData, "\(file): cannot be read") }
+            var facts = stat()
+            guard stat(file, &facts) == 0, let handle = FileHandle(forReadingAtPath: file) else {
+                throw CommandFailure(.badData, "\(file): cannot be read: \(String(cString: strerror(errno)))")
+            }
+            guard facts.st_mode & S_IFMT != S_IFDIR else {
+                throw CommandFailure(.badData, "\(file): is a folder: give a file of captured bytes")
+            }
             return handle
         }
 
@@ -87,7 +94,7 @@ struct WireCommand: AsyncParsableCommand {
                 let rows = output == .json ? Rendering(format: .json).one(frame) : Rendering(format: output).rows([frame], [], name: "id")
                 return Session.current.out(rows)
             }
-            func text(_ key: String) -> String { frame[key].map { PlainText.lines($0.string ?? "\($0.int ?? 0)") } ?? "" }
+            func text(_ key: String) -> String { frame[key].map { PlainText.oneLine($0.string ?? "\($0.int ?? 0)") } ?? "" }
             let flags = (frame["flags"]?.list ?? []).compactMap(\.string).joined(separator: ",")
             var lines = [
                 "\(text("offset")): \(text("type")) (\(text("number"))) id \(id(frame)) \(text("bytes")) bytes version \(text("version"))"
@@ -96,12 +103,13 @@ struct WireCommand: AsyncParsableCommand {
             ]
             for (title, key) in [("extension ", "extension"), ("", "fields")] {
                 for field in frame[key]?.list ?? [] where field["value"] != .some(.null) {
-                    let value = PlainText.lines(field["value"]?.string ?? "")
+                    // A line for a field: text of a peer must not look like another frame.
+                    let value = PlainText.oneLine(field["value"]?.string ?? "")
                     lines.append(
                         "    \(title)\(field["tag"]?.int ?? 0) \(field["name"]?.string ?? "") (\(field["type"]?.string ?? "")) = \(value)")
                 }
             }
-            if let problem = frame["problem"]?.string { lines.append("    ! \(problem)") }
+            if let problem = frame["problem"]?.string { lines.append("    ! \(PlainText.oneLine(problem))") }
             Session.current.out(lines.joined(separator: "\n") + "\n")
         }
 

@@ -55,6 +55,9 @@ struct CallsTests {
         #expect(answers.dropLast().allSatisfy { ($0["ms"]?.number ?? -1) > 0 }, "\(objects.out)")
         #expect(answers.last?["sent"]?.int == 2 && answers.last?["answered"]?.int == 2, "\(objects.out)")
         #expect((answers.last?["p99Ms"]?.number ?? -1) > 0, "\(objects.out)")
+        // Of two the middle one is the lesser (nearest rank).
+        #expect(answers.last?["p50Ms"]?.number == answers.last?["minMs"]?.number, "\(objects.out)")
+        #expect((answers.last?["meanMs"]?.number ?? -1) >= (answers.last?["minMs"]?.number ?? 0), "\(objects.out)")
         #expect(node.process.isRunning)
     }
 
@@ -200,6 +203,23 @@ struct CallsTests {
         #expect(try distric(["wire", "decode", folder.path + "/none"]).code == 65)
         #expect(try distric(["wire", "decode", "--hex", "-"], input: "44 49 5").code == 65)
         #expect(try distric(["wire", "decode", "--hex", "-"], input: "nothing").code == 65)
+    }
+
+    @Test func `text of a peer stays on the line of its field`() throws {
+        var reply = ErrorReply()
+        reply.message = "x\n999: hello (0x4f01) id 0 71 bytes version 1.0\u{1B}[2J"
+        var frames = FrameBatch()
+        frames.append(oneWay: reply)
+        let path = folder.path + "/evil.bin"
+        try Data(frames.take()).write(to: URL(filePath: path))
+        let finished = try distric(["wire", "decode", path])
+        #expect(finished.code == 0, "\(finished.err)")
+        let lines = finished.out.split(separator: "\n")
+        #expect(lines.allSatisfy { $0.hasPrefix("0: ") || $0.hasPrefix("    ") } && !finished.out.contains("\u{1B}"), "\(finished.out)")
+        let folder = try distric(["wire", "decode", self.folder.path])
+        #expect(folder.code == 65 && folder.err.contains("is a folder"), "\(folder.err)")
+        let none = try distric(["wire", "decode", path + "-none"])
+        #expect(none.code == 65 && none.err.contains("No such file"), "\(none.err)")
     }
 
     // MARK: The door
