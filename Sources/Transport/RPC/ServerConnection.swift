@@ -115,7 +115,10 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if decoder.waitingBytes > 0, !isEnding { core.metrics.cut("half_frame") }
+        if decoder.waitingBytes > 0, !isEnding {
+            core.metrics.cut("half_frame")
+            core.log.warn("half_frame", "\(remote) closed in the middle of a frame, after \(decoder.waitingBytes) bytes of it")
+        }
         context.fireChannelInactive()
     }
 
