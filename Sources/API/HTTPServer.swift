@@ -45,16 +45,8 @@ package enum HTTPServer {
     package static func run(
         info: NodeInfo, host: String, port: Int, logger: Logger, didBind: @escaping @Sendable (Int) async -> Void
     ) async throws {
-        do {
+        try await translatingFailures(host, port) {
             try await serve(info: info, host: host, port: port, logger: logger, didBind: didBind)
-        } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw Failure(
-                description:
-                    "\(host):\(port) is in use by another program; stop it, or choose another --http address (port 0 takes a free one)")
-        } catch let error as IOError {
-            throw Failure(description: "cannot listen on \(host):\(port): \(String(cString: strerror(error.errnoCode)))")
-        } catch let error as SocketAddressError {
-            throw Failure(description: "cannot listen on \(host):\(port): no such host (\(error))")
         }
     }
 

@@ -22,7 +22,9 @@ extension PeerDirectory {
     package func refusal(of hello: Hello) -> String? {
         guard let node = hello.node else { return nil }
         if let refusal = refusal(of: node, folder: hello.folder) { return refusal }
-        guard let address = hello.address, let folder = hello.folder else { return nil }
+        guard let folder = hello.folder else { return nil }
+        // One that does not say where it is cannot be told from a copy of who is there.
+        let address = hello.address
         guard node != self.node else {
             let mine = own.current
             guard hello.epoch != mine.epoch, let place = mine.address, place != address else { return nil }
@@ -36,8 +38,8 @@ extension PeerDirectory {
         return Self.twice(node, at: known.address.description, and: address)
     }
 
-    private static func twice(_ node: NodeID, at place: String, and other: String) -> String {
-        "node '\(node)' runs at \(place), and the process at \(other) has the same data folder, or a copy of it: two of one id would break what each of them promises. Stop one of them. Whoever has the copy deletes it, and starts as a new node with an empty folder: 'distric node --id NEW-ID --data EMPTY-FOLDER --join \(place)'"
+    private static func twice(_ node: NodeID, at place: String, and other: String?) -> String {
+        "node '\(node)' runs at \(place), and the process at \(other ?? "an address that it does not say") has the same data folder, or a copy of it: two of one id would break what each of them promises. Stop one of them. Whoever has the copy deletes it, and starts as a new node with an empty folder: 'distric node --id NEW-ID --data EMPTY-FOLDER --join \(place)'"
     }
 
     /// Whether a process with this folder is there just now: then another one with it, elsewhere, is a copy, whichever was started later. One that ends closes its

@@ -140,7 +140,7 @@ package final class RaftDriver: Sendable {
         var entries: [LogEntry] = []
         let (storage, found) = try RaftStorage.open(
             disk: disk, folder: folder, segmentBytes: settings.segmentBytes, chunkBytes: settings.raft.chunkBytes, repairing: !isAlone,
-            snapshots: snapshots
+            joins: founders.isEmpty, snapshots: snapshots
         ) { entry throws(StorageError) in
             if entry.kind == .configuration, Configuration(payload: entry.payload)?.voters != [node] { isReplaying = false }
             entries.append(entry)

@@ -12,6 +12,8 @@ final class RaftEvents: Sendable {
         var reason = RaftTransition.Reason.start
         /// Votes were asked for since.
         var hasAsked = false
+        /// It has just come, and has lost nothing.
+        var isNewcomer = false
     }
 
     private static let electionsKept = 32
@@ -61,6 +63,10 @@ final class RaftEvents: Sendable {
     }
 
     func distrusts(_ reason: String) {
+        guard reason != RaftStorage.newcomer else {
+            state.withLock { $0.isNewcomer = true }
+            return emit("raft.newcomer", "\(node) is new here: it neither votes nor counts before it has the leader's whole log")
+        }
         telemetry.health.set(
             "raft-recovery", .degraded, reason: "this server does not vote until its leader has made good what was lost: \(reason)")
         emit(
@@ -110,10 +116,22 @@ final class RaftEvents: Sendable {
             snapshotsInstalled.increment()
             emit("raft.snapshot_installed", "\(node) has put the leader's snapshot at entry \(index) in the place of its log")
         case .peerRecovering(let peer):
+            guard core.configuration.isVoter(peer) else {
+                emit("raft.peer_recovering", "\(peer) is new here, or has lost its log: it does not count until it has all of it")
+                break
+            }
             emit(
                 "raft.peer_recovering", "\(peer) has lost its vote or a part of its log, and does not count until it has all again",
                 .warning)
         case .trusted(let index):
+            let isNewcomer = state.withLock { state in
+                defer { state.isNewcomer = false }
+                return state.isNewcomer
+            }
+            guard !isNewcomer else {
+                emit("raft.trusted", "\(node) has the leader's whole log, up to entry \(index), and counts once it is a voter")
+                break
+            }
             telemetry.health.set("raft-recovery", .up)
             emit("raft.trusted", "\(node) has all that it lost again, up to entry \(index), and votes")
         }

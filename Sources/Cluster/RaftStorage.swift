@@ -29,11 +29,13 @@ package final class RaftStorage {
 
     /// - Parameters:
     ///   - repairing: what was acknowledged and is damaged is left out, to come from the other servers again; else it throws.
+    ///   - joins: the server comes to a cluster that is there. Another one may have had its id, and the early part of the log may name it as a voter: it must not act on
+    ///     that before it has the whole of it, and so is like one that has lost its log (Decisions/LostVotes).
     ///   - given: the store of the folder `snapshots` in it, where somebody else uses it too.
     ///   - visit: gets each entry after the snapshot.
     package static func open(
-        disk: any Disk, folder: String, segmentBytes: Int, chunkBytes: Int, repairing: Bool, snapshots given: SnapshotStore? = nil,
-        visit: (LogEntry) throws(StorageError) -> Void
+        disk: any Disk, folder: String, segmentBytes: Int, chunkBytes: Int, repairing: Bool, joins: Bool = false,
+        snapshots given: SnapshotStore? = nil, visit: (LogEntry) throws(StorageError) -> Void
     ) throws(StorageError) -> (storage: RaftStorage, found: Opened) {
         try disk.makeDurableFolder(folder)
         let snapshots = given ?? SnapshotStore(disk: disk, folder: folder + "/snapshots")
@@ -41,6 +43,8 @@ package final class RaftStorage {
         let mark = try manifest.map { manifest throws(StorageError) in try Self.mark(manifest, folder: folder) }
         let hasLog = try disk.list(folder + "/log").contains { $0.hasSuffix(".log") }
         let isNew = !hasLog && manifest == nil
+        // Before there is a log: a restart must not take it for an old one's.
+        if isNew, joins { try record(newcomer, folder: folder, disk: disk) }
         // The vote's file is there before the log's are: a log without it has lost it.
         if isNew { try HardStateFile.open(disk: disk, path: folder + "/vote", hasLog: false, hasEntries: false).file.close() }
         let log = SegmentedLog(disk: disk, folder: folder + "/log", segmentBytes: segmentBytes)
@@ -77,6 +81,9 @@ package final class RaftStorage {
             storage, Opened(hardState: state, snapshot: mark, manifest: manifest, recovery: recovery, distrust: loss ?? damage)
         )
     }
+
+    /// Why a server that has just come does not trust itself.
+    package static let newcomer = "log: this folder is new, and there may have been another one under this id"
 
     private static func marker(_ folder: String) -> String { folder + "/recovering" }
     private var marker: String { Self.marker(folder) }

@@ -36,7 +36,7 @@ public final class Node: Sendable {
     private let info: NodeInfo
     private let startedAt: ClusterTime
     private let logger: Logger
-    private let group = Mutex<(group: ServiceGroup?, isStopping: Bool)>((nil, false))
+    private let serving = ServingGroup()
 
     /// Opens the data folder and recovers; nothing listens yet.
     ///
@@ -119,13 +119,7 @@ public final class Node: Sendable {
     }
 
     /// Stops as SIGTERM does: tasks that run get their grace. For programs that own the signals themselves.
-    package func shutDown() async {
-        let running = group.withLock { state in
-            state.isStopping = true
-            return state.group
-        }
-        await running?.triggerGracefulShutdown()
-    }
+    package func shutDown() async { await serving.shutDown() }
 
     package func run(signals: [UnixSignal], ready: @escaping @Sendable (String) -> Void) async throws {
         announceRecovery()
@@ -165,23 +159,8 @@ public final class Node: Sendable {
         // The first is the last to be stopped: what the worker reports while it stops still goes out.
         if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
         if let link { services.insert(.init(service: LinkService(link: link)), at: 0) }
-        var configuration = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
-        configuration.maximumGracefulShutdownDuration = settings.duration("worker.grace") + .seconds(10)
         do {
-            let serving = ServiceGroup(configuration: configuration)
-            let isStopping = group.withLock { state in
-                state.group = serving
-                return state.isStopping
-            }
-            if isStopping { await serving.triggerGracefulShutdown() }
-            try await serving.run()
-        } catch let error as HTTPServer.Failure {
-            await stop()
-            throw DistriCError(.unavailable, error.description)
-        } catch let error as HealthDoor.Failure {
-            await stop()
-            throw DistriCError(.unavailable, error.description)
+            try await self.serving.run(services, signals: signals, grace: settings.duration("worker.grace"), telemetry: telemetry)
         } catch {
             await stop()
             throw error

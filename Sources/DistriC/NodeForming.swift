@@ -103,7 +103,14 @@ extension Node {
         }
         do {
             let found = try await wait(settings, plan, rpc, http, network, telemetry)
-            try storage { () throws(StorageError) in try found.write(path, disk: disk) }
+            try storage { () throws(StorageError) in
+                // Whoever comes back with another folder under the id of one of them, however soon, is not the one that has promised something.
+                if !found.voters.isEmpty {
+                    network.directory.keep(members: found.voters)
+                    try network.directory.save()
+                }
+                try found.write(path, disk: disk)
+            }
             await network.close()
         } catch {
             await network.close()

@@ -30,6 +30,8 @@ struct NodeNetwork: Sendable {
         (own.node, own.cluster, own.roles) = (node, cluster, settings.list("node.role"))
         (own.featureLevel, own.software) = (CommandCodec.featureLevel, "distric \(Node.version)")
         own.epoch = startedAt.milliseconds
+        // From its first connection on the others can tell it from a copy of itself; a port that the system chooses is said once it is known.
+        own.address = (plan.advertised ?? plan.address.flatMap { $0.isFixed ? $0 : nil })?.description
         own.clusterEpoch = clusterEpoch
         let expects = settings.whole("cluster.bootstrap_expect")
         own.expects = cluster == nil && expects > 1 ? UInt16(expects) : nil

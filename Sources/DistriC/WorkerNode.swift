@@ -29,7 +29,7 @@ public final class WorkerNode: Sendable {
     private let host: String
     private let port: Int
     private let logger: Logger
-    private let group = Mutex<(group: ServiceGroup?, isStopping: Bool)>((nil, false))
+    private let serving = ServingGroup()
 
     /// Whether settings make a node that is a worker and nothing else.
     package static func isMeant(by settings: Settings) -> Bool { settings.list("node.role") == ["worker"] }
@@ -110,13 +110,7 @@ public final class WorkerNode: Sendable {
     }
 
     /// Stops as SIGTERM does: tasks that run get their grace.
-    package func shutDown() async {
-        let running = group.withLock { state in
-            state.isStopping = true
-            return state.group
-        }
-        await running?.triggerGracefulShutdown()
-    }
+    package func shutDown() async { await serving.shutDown() }
 
     package func run(signals: [UnixSignal], ready: @escaping @Sendable (String) -> Void) async throws {
         runner.connect(link)
@@ -137,20 +131,8 @@ public final class WorkerNode: Sendable {
                 failureTerminationBehavior: .cancelGroup),
         ]
         if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
-        var configuration = ServiceGroupConfiguration(
-            services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
-        configuration.maximumGracefulShutdownDuration = settings.duration("worker.grace") + .seconds(10)
         do {
-            let serving = ServiceGroup(configuration: configuration)
-            let isStopping = group.withLock { state in
-                state.group = serving
-                return state.isStopping
-            }
-            if isStopping { await serving.triggerGracefulShutdown() }
-            try await serving.run()
-        } catch let error as HTTPServer.Failure {
-            await stop(door)
-            throw DistriCError(.unavailable, error.description)
+            try await serving.run(services, signals: signals, grace: settings.duration("worker.grace"), telemetry: telemetry)
         } catch {
             await stop(door)
             throw error

@@ -60,7 +60,8 @@ extension RaftCore {
         progress = []
         for node in members.sorted() where node != id && progress.last?.id != node {
             var peer = old.first { $0.id == node } ?? newcomer(node, from: next, now)
-            if current.contains(node) { peer.leavingSince = nil }
+            // One that comes back may come with another folder: what it had before it left is not known of it any more.
+            if peer.isLeaving, current.contains(node) { peer = newcomer(node, from: next, now) }
             progress.append(peer)
         }
     }

@@ -36,6 +36,11 @@ package enum PeerAddress: Hashable, Sendable, CustomStringConvertible {
         self = .tcp(host: String(host), port: number)
     }
 
+    /// False where the system is to choose the port.
+    package var isFixed: Bool {
+        if case .tcp(_, port: 0) = self { false } else { true }
+    }
+
     package var description: String {
         switch self {
         case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"

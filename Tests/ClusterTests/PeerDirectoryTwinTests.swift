@@ -54,6 +54,19 @@ struct PeerDirectoryTwinTests {
         }
     }
 
+    @Test func `one that does not say where it is cannot be told from a copy, and is refused as long as the other one is there`() throws {
+        var silent = try second(at: 9, epoch: 6)
+        silent.address = nil
+        let refusal = try #require(try directory().refusal(of: silent))
+        for word in ["'c-2'", "127.0.0.1:2", "an address that it does not say", "Stop one of them"] {
+            #expect(refusal.contains(word), "\(refusal)")
+        }
+        #expect(try directory(isConnected: false).refusal(of: silent) == nil)
+        var itself = try second(at: 2, epoch: 5)
+        itself.address = nil
+        #expect(try directory().refusal(of: itself) == nil)
+    }
+
     @Test func `one that was started again where it was is no copy`() throws {
         let directory = try directory()
         #expect(directory.refusal(of: try second(at: 2, epoch: 6)) == nil)

@@ -17,7 +17,7 @@ struct ClusterHistoryTests {
         for id in missed { #expect(leader.submit(id)?.status == 202) }
         let run = try #require(leader.submit("held", "held")?.value["runs"]?.list?.first?.string)
         #expect(leader.ask("POST", "/api/v1/runs/\(run):cancel")?.status == 200)
-        try await outgrow(last, leader)
+        try await leader.outgrow(last)
 
         try late.start()
         #expect(try await holds { late.hasEvent("history.gap") }, "\(late.events)")
@@ -65,24 +65,5 @@ struct ClusterHistoryTests {
         #expect(own == others, "\(member.id): \(own.count) of \(others.count)")
         let path = "/api/v1/runs?state=cancelled&consistency=linearizable"
         #expect(member.read(path).items == other.read(path).items && !member.read(path).items.isEmpty)
-    }
-
-    /// Writes until the leader's log begins after an entry.
-    private func outgrow(_ index: Int64, _ leader: ClusterMember) async throws {
-        let pad = Value.string(String(repeating: "x", count: 8000))
-        for round in 0..<40 {
-            let big = (0..<100).map { number -> Value in ["id": .string("big-\(round)-\(number)"), "type": "kept", "data": pad] }
-            #expect(leader.submit(lines: big).allSatisfy { $0["status"] == 202 })
-            // Entries of one message each: a tail of the log is counted in entries, too.
-            let stream = MessageStream(to: [leader], senders: 4, type: "kept", prefix: "small-\(round)-")
-            #expect(try await stream.goesOn(by: 500))
-            _ = await stream.finish()
-            let snapshot = try leader.distric("raft", "snapshot", "-o", "json")
-            #expect(snapshot.code == 0, "\(snapshot.err)")
-            let asked = try #require(try JSONScanner.parse(snapshot.out)["appliedIndex"]?.int)
-            #expect(try await holds { leader.status["snapshotIndex"]?.int ?? 0 >= asked })
-            if leader.status["firstIndex"]?.int ?? 0 > index + 1 { return }
-        }
-        Issue.record("the log still begins at \(leader.status["firstIndex"] ?? .null): snapshots let go of nothing")
     }
 }

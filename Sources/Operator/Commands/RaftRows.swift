@@ -16,7 +16,7 @@ enum RaftRows {
         ]
         if let joint = RaftWords.joint(raft) { facts.append(("joint", joint)) }
         if let next = raft["transferTo"]?.string { facts.append(("handover", "\(next) is to lead")) }
-        if raft["isRecovering"]?.bool == true { facts.append(("recovering", "yes: it lost its vote or entries, and does not count")) }
+        if raft["isRecovering"]?.bool == true { facts.append(("recovering", "yes: it does not count before it has the whole log")) }
         facts += [("log", RaftWords.log(raft)), ("snapshot", RaftWords.snapshot(raft))]
         let election = RaftWords.elections(raft).first.map { RaftWords.election($0, now: now) }
         facts.append(("election", election ?? "none was seen yet"))

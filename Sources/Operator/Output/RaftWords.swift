@@ -67,7 +67,7 @@ enum RaftWords {
         if let of = peer["snapshotChunksOf"]?.int {
             parts.append("\(number(peer["snapshotChunks"] ?? 0)) of \(of) chunks of a snapshot")
         }
-        if peer["isRecovering"]?.bool == true { parts.append("recovering: it does not vote before it has all again") }
+        if peer["isRecovering"]?.bool == true { parts.append("recovering: it does not count before it has the whole log") }
         return parts.joined(separator: ", ")
     }
 

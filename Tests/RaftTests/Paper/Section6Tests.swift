@@ -247,6 +247,22 @@ struct Section6Tests {
         #expect(bench.core.commitIndex == LogIndex(3))
     }
 
+    @Test func `of one that comes back before it was let go nothing is known from before`() throws {
+        var bench = Bench(learners: nodes(4))
+        bench.lead()
+        bench.propose()
+        bench.answer(from: 4, 2)
+        bench.answer(from: 2, 2)
+        #expect(bench.progress(of: 4)?.matchIndex == LogIndex(2))
+        bench.handle(.change(id: 1, voters: nodes(1...3), learners: [], basedOn: nil))
+        bench.answer(from: 2, 3)
+        #expect(try #require(bench.progress(of: 4)).isLeaving)
+        bench.handle(.change(id: 2, voters: nodes(1...3), learners: nodes(4), basedOn: nil))
+        let back = try #require(bench.progress(of: 4))
+        #expect(!back.isLeaving)
+        #expect(back.matchIndex == .zero && back.state == .probe(isWaiting: true) && !back.isCaughtUp)
+    }
+
     @Test func `a newcomer is sent the log though nobody proposes anything`() {
         var bench = Bench()
         bench.lead()

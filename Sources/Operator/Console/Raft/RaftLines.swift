@@ -11,7 +11,7 @@ enum RaftLines {
         if let joint = RaftWords.joint(value) { lines.append(.fact("joint", joint, .warning)) }
         if let next = value["transferTo"]?.string { lines.append(.fact("handover", "\(Words.oneLine(next)) is to lead", .warning)) }
         if value["isRecovering"]?.bool == true {
-            lines.append(.fact("recovering", "this node lost its vote or entries, and counts again when it has all of them", .warning))
+            lines.append(.fact("recovering", "this node does not count before it has the whole log", .warning))
         }
         lines += [.fact("log", RaftWords.log(value)), .fact("snapshot", RaftWords.snapshot(value))]
         for (place, election) in RaftWords.elections(value).prefix(electionCount).enumerated() {
