@@ -84,10 +84,17 @@ package final class HardStateFile {
             (sequence, state) = newest
             return .intact(state)
         }
-        guard !bytes.contains(where: { $0 != 0 }) else { return .lost(reason: "neither copy of term and vote can be read") }
+        guard !bytes.contains(where: { $0 != 0 }) || !hasEntries && Self.isFirstWriteCut(bytes) else {
+            return .lost(reason: "neither copy of term and vote can be read")
+        }
         guard !hasEntries else { return .lost(reason: "it holds nothing, though there are entries of some term") }
         if bytes.count < Self.fileBytes { try file.write([UInt8](repeating: 0, count: Self.fileBytes), at: 0) }
         return .fresh
+    }
+
+    /// The first state of all goes to the second slot, and to its copy after that: where only the slot has anything, the write was cut off, and nobody was told.
+    private static func isFirstWriteCut(_ bytes: [UInt8]) -> Bool {
+        bytes.count == fileBytes && !bytes[..<slotBytes].contains { $0 != 0 } && !bytes[(2 * slotBytes)...].contains { $0 != 0 }
     }
 
     /// Durable when it returns.

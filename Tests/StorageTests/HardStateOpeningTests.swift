@@ -59,6 +59,21 @@ struct HardStateOpeningTests {
         }
     }
 
+    @Test func `a first state whose write was cut off was told to nobody`() throws {
+        _ = try opening(then: try state(5, "a"))
+        var bytes = try readFile(path)
+        // Half of the slot is there, and nothing of its copy.
+        for place in 200..<bytes.count { bytes[place] = 0 }
+        try writeFile(path, bytes)
+        let beside = try opening(hasLog: true, hasEntries: true)
+        #expect(isLost(beside))
+        let alone = try opening(hasLog: true)
+        #expect(alone == .fresh)
+        _ = try opening(hasLog: true, then: try state(6))
+        let after = try opening(hasLog: true, hasEntries: true)
+        #expect(after == .intact(try state(6)))
+    }
+
     @Test func `a file without a readable slot is lost and unchanged, and the next state makes it whole`() throws {
         _ = try opening(then: try state(5, "a"))
         var bytes = try readFile(path)
