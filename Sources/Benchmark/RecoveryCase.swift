@@ -7,7 +7,8 @@ import Storage
 import Text
 import Wire
 
-/// How long a node takes to read a log of many entries back: half of them messages that start a run, half the reports that end it.
+/// How long a node takes to read a log of many entries back: half of them messages that start a run, half the reports that end it. Once with the history that a
+/// node which falls has on its disk, and once where that is lost and written anew.
 struct RecoveryCase {
     let entries: Int
     let report: Report
@@ -23,22 +24,31 @@ struct RecoveryCase {
             UUIDv7(at: clock.wall, using: &chance)
         }
         let bytes = try write(data, clock)
+        report.figure("recovery", "log", Double(bytes) / 1e6, "MB")
+        let (count, took) = try open(data, clock)
+        report.figure("recovery", "entries", Double(count), "entries")
+        report.figure("recovery", "time", took, "s")
+        report.figure("recovery", "rate", Double(count) / took, "entries/s")
+        try FileManager.default.removeItem(atPath: data.path + "/history")
+        report.figure("recovery", "time-without-history", try open(data, clock).took, "s")
+    }
+
+    private func open(_ data: DataFolder, _ clock: SystemClock) throws -> (entries: Int, took: Double) {
         var settings = CoordinatorNode.Settings()
         settings.raft.snapshotBytes = .max / 2
         let began = clock.now
-        let coordinator = try CoordinatorNode(folder: data, disk: FileDisk(), settings: settings, telemetry: .quiet(node: node), seed: 2)
-        let took = clock.now.duration(since: began).seconds
-        report.figure("recovery", "entries", Double(coordinator.recovery.entries), "entries")
-        report.figure("recovery", "log", Double(bytes) / 1e6, "MB")
-        report.figure("recovery", "time", took, "s")
-        report.figure("recovery", "rate", Double(coordinator.recovery.entries) / took, "entries/s")
-        coordinator.stop()
+        let coordinator = try CoordinatorNode(
+            folder: data, disk: FileDisk(), settings: settings, telemetry: .quiet(node: data.identity.node), seed: 2)
+        defer { coordinator.stop() }
+        return (coordinator.recovery.entries, clock.now.duration(since: began).seconds)
     }
 
     /// The log that a planner would have written.
     private func write(_ data: DataFolder, _ clock: SystemClock) throws -> Int {
         let log = SegmentedLog(disk: FileDisk(), folder: data.path + "/raft/log")
         _ = try log.open(from: .start) { _ in }
+        let history = try HistoryStore(
+            disk: FileDisk(), folder: data.path + "/history", settings: .init(), telemetry: .quiet(node: data.identity.node))
         let definition: Value = [
             "apiVersion": "distric/v1", "kind": "Workflow", "metadata": ["name": "noop"],
             "tasks": ["only": ["use": "transform@1", "with": ["value": 1]]],
@@ -54,6 +64,7 @@ struct RecoveryCase {
                 index = index.next
                 group.append(LogEntry(index: index, term: Term(1), kind: .commands, payload: proposal.payload))
                 bytes += proposal.payload.count
+                try history.append(proposal.history, index: index, time: clock.wall)
             }
             guard group.count >= 1000 else { return }
             try log.append(group)
@@ -80,6 +91,8 @@ struct RecoveryCase {
         try log.append(group)
         try log.sync()
         log.close()
+        try history.flush()
+        history.close()
         let votes = try HardStateFile(disk: FileDisk(), path: data.path + "/raft/vote")
         try votes.persist(HardState(term: Term(1), vote: data.identity.node))
         votes.close()

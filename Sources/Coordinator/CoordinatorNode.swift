@@ -75,6 +75,7 @@ package final class CoordinatorNode: Sendable {
         let replica = ReplicaApplier(cluster: folder.identity.cluster, dedup: dedup, history: history)
         let mailbox = LoopBox()
         var installed = LogIndex.zero
+        let replay = Replay(replica)
         let started = try raft.start(
             founders: founders ?? [node],
             restore: { manifest, bytes throws(StorageError) in
@@ -86,8 +87,9 @@ package final class CoordinatorNode: Sendable {
                 try replica.restore(bytes, at: manifest.position.index)
                 if manifest.isInstalled { installed = manifest.position.index }
             },
-            replay: { entry throws(StorageError) in _ = try replica.apply(entry) },
+            replay: { entry throws(StorageError) in try replay.apply(entry) },
             accept: { recovery throws(StorageError) in
+                try replay.finish()
                 // The history is written from what is committed: it can never be ahead of the log.
                 guard recovery.last.index < historyEnd else { return }
                 throw StorageError.gap(path: raftFolder, expected: historyEnd, found: recovery.last.index)
@@ -95,6 +97,7 @@ package final class CoordinatorNode: Sendable {
             observer: .init(
                 committed: { index in mailbox.put { $0.didCommit(index) } }, restored: { _ in mailbox.put { $0.didRestore() } },
                 role: { role in mailbox.put { $0.didChange(role) } }, failed: { error in mailbox.put { $0.didFail(error) } }))
+        try replay.finish()
         try history.flush()
         // The node may have ended before that was written down.
         if historyEnd < installed { try history.noteGap(after: .zero, through: installed) }

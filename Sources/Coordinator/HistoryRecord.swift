@@ -24,18 +24,24 @@ package struct HistoryRecord: Equatable, Sendable {
     package init(_ item: HistoryItem, index: LogIndex, time: ClusterTime) {
         self.index = index
         self.time = time
+        key = Self.key(of: item)
         var writer = TLVWriter(reserving: 512)
         switch item {
         case .message(let accepted):
             kind = .message
-            key = Self.key(messageID: accepted.message.id, namespace: accepted.message.namespace)
             accepted.encode(into: &writer)
         case .run(let run):
             kind = .run
-            key = run.id
             writer.run(1, run)
         }
         payload = writer.bytes
+    }
+
+    static func key(of item: HistoryItem) -> UUIDv7 {
+        switch item {
+        case .message(let accepted): key(messageID: accepted.message.id, namespace: accepted.message.namespace)
+        case .run(let run): run.id
+        }
     }
 
     static func key(messageID: String, namespace: Namespace) -> UUIDv7 {

@@ -33,6 +33,8 @@ package final class HistoryStore: Sendable {
         var offsets: [Int] = []
         var places: [UUIDv7: Int] = [:]
         var lastIndex: LogIndex
+        /// What entries up to here gave was in files that were full, and synced, when the store was opened: a replay need not look for it.
+        var settledThrough = LogIndex.zero
         var buffer: [UInt8] = []
         /// The newest items as they were written, for lists that are sorted and filtered.
         var recentRuns = RecentItems()
@@ -84,9 +86,10 @@ package final class HistoryStore: Sendable {
     package func append(_ items: [HistoryItem], index: LogIndex, time: ClusterTime) throws(StorageError) {
         try locked { state throws(StorageError) in
             let isReplay = index <= state.lastIndex
+            guard index > state.settledThrough else { return }
             for item in items {
+                if isReplay, try isStored(HistoryRecord.key(of: item), state) { continue }
                 let record = HistoryRecord(item, index: index, time: time)
-                if isReplay, try isStored(record.key, state) { continue }
                 state.offsets.append(state.active.bytes + state.buffer.count)
                 state.places[record.key] = state.active.bytes + state.buffer.count
                 record.append(to: &state.buffer)
@@ -295,11 +298,15 @@ package final class HistoryStore: Sendable {
             active: Segment(number: last, bytes: 0, newest: .zero),
             file: try disk.open(path(folder, last, "records"), create: true), lastIndex: .zero)
         (state.gaps, state.unreadable) = (gaps, unreadable)
+        var areSettled = true
         for number in numbers {
             if number != last, let sealed = try sealed(disk, folder, number) {
                 state.lastIndex = max(state.lastIndex, sealed.last)
                 state.sealed.append(sealed)
+                if areSettled { state.settledThrough = state.lastIndex }
             } else {
+                // Its index comes after its sync: without one there may be holes.
+                areSettled = false
                 try scan(disk, folder, number, isLast: number == last, &state)
             }
         }

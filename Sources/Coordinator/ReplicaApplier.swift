@@ -46,14 +46,20 @@ package final class ReplicaApplier {
     /// after, `standstill` says why, and the state is the one before the entry (except when it is the history that failed: then it is not to be
     /// kept).
     @discardableResult
-    package func apply(_ entry: LogEntry) throws(StorageError) -> Applied {
+    package func apply(_ entry: LogEntry) throws(StorageError) -> Applied { try apply(entry, Self.decode(entry)) }
+
+    /// As above, where somebody has decoded the entry before.
+    func apply(_ entry: LogEntry, _ decoded: Decoded) throws(StorageError) -> Applied {
         if let standstill { throw standstill.storageError }
         var applied = Applied()
-        guard entry.kind == .commands else {
+        let (time, commands): (ClusterTime, [Command])
+        switch decoded {
+        case .nothing:
             state.begin(entry.index, term: entry.term, time: state.time)
             return applied
+        case .commands(let found, let list): (time, commands) = (found, list)
+        case .unreadable(let error, let level): try stop(.unreadable(entry.index, error, level: level))
         }
-        let (time, commands) = try decode(entry)
         // A copy makes what follows dearer: only where it may be wanted.
         let before = commands.contains { if case .digest = $0 { true } else { false } } ? state : nil
         state.begin(entry.index, term: entry.term, time: time)
@@ -70,10 +76,23 @@ package final class ReplicaApplier {
         return applied
     }
 
-    private func decode(_ entry: LogEntry) throws(StorageError) -> (time: ClusterTime, commands: [Command]) {
-        do throws(WireError) { return try CommandCodec.decode(entry.payload) } catch {
-            let level = try? LogEnvelope.decode(entry.payload[...]).0.featureLevel
-            try stop(.unreadable(entry.index, error, level: level))
+    /// What an entry holds.
+    enum Decoded: Sendable {
+        /// One that is Raft's own.
+        case nothing
+        case commands(ClusterTime, [Command])
+        /// - level: that it asks for, where that much can be read.
+        case unreadable(WireError, level: UInt16?)
+    }
+
+    /// On any thread.
+    static func decode(_ entry: LogEntry) -> Decoded {
+        guard entry.kind == .commands else { return .nothing }
+        do throws(WireError) {
+            let (time, commands) = try CommandCodec.decode(entry.payload)
+            return .commands(time, commands)
+        } catch {
+            return .unreadable(error, level: try? LogEnvelope.decode(entry.payload[...]).0.featureLevel)
         }
     }
 

@@ -11,6 +11,20 @@ package struct DedupWindow: Sendable {
         var since: ClusterTime
         var keys: TreeDictionary<StateDigest, [RunID]> = [:]
         var digest = StateDigest()
+        /// Nearly all messages are new: the others are asked for one by one only where this says that it may be worth it.
+        let filter: KeyFilter
+
+        init(since: ClusterTime, keys: TreeDictionary<StateDigest, [RunID]> = [:], digest: StateDigest = StateDigest(), expected: Int) {
+            (self.since, self.keys, self.digest) = (since, keys, digest)
+            filter = KeyFilter(keys: max(expected, keys.count))
+            for key in keys.keys { filter.insert(key) }
+        }
+
+        mutating func insert(_ key: StateDigest, _ runs: [RunID], _ record: StateDigest) {
+            keys[key] = runs
+            digest += record
+            filter.insert(key)
+        }
     }
 
     /// How long a key is kept at least, unless there are too many.
@@ -37,23 +51,30 @@ package struct DedupWindow: Sendable {
 
     /// What the message with this key started; nil when it is not in the window.
     package func runs(of key: StateDigest) -> [RunID]? {
-        for generation in generations.reversed() { if let runs = generation.keys[key] { return runs } }
+        for generation in generations.reversed() where generation.filter.mayContain(key) {
+            if let runs = generation.keys[key] { return runs }
+        }
         return nil
     }
 
     mutating func insert(_ key: StateDigest, runs: [RunID], at time: ClusterTime) {
         expire(at: time)
-        let share = max(1, limit / 10)
+        let share = share
         if generations.last.map({ time.duration(since: $0.since) >= Self.generationAge || $0.keys.count >= share }) ?? true {
-            generations.append(Generation(since: time))
+            generations.append(Generation(since: time, expected: expected))
         }
         let record = Self.digest(of: key, runs)
-        generations[generations.count - 1].keys[key] = runs
-        generations[generations.count - 1].digest += record
+        generations[generations.count - 1].insert(key, runs, record)
         digest += record
         count += 1
         while count > limit, generations.count > 1 { dropOldest() }
     }
+
+    /// Keys of a full generation.
+    private var share: Int { max(1, limit / 10) }
+
+    /// Of the next one: a node that has little to do spends little memory on it.
+    private var expected: Int { min(share, max(4096, 4 * (generations.last?.keys.count ?? 0))) }
 
     /// Forgets generations whose youngest key is older than `age`.
     private mutating func expire(at time: ClusterTime) {
@@ -79,7 +100,9 @@ package struct DedupWindow: Sendable {
 
     /// As a snapshot brings it.
     mutating func restore(_ generation: Generation) {
-        generations.append(generation)
+        generations.append(
+            Generation(
+                since: generation.since, keys: generation.keys, digest: generation.digest, expected: min(share, 2 * generation.keys.count)))
         count += generation.keys.count
         digest += generation.digest
     }

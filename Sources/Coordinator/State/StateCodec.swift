@@ -159,7 +159,7 @@ package struct StateCodec {
                 state.recordDigest += open.digest
             case Tag.generation:
                 if let generation { state.dedup.restore(generation) }
-                generation = DedupWindow.Generation(since: try field.time())
+                generation = DedupWindow.Generation(since: try field.time(), expected: 0)
             case Tag.dedupKey: try dedupKey(field, &generation)
             case Tag.end:
                 if let generation { state.dedup.restore(generation) }

@@ -82,7 +82,8 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         channel.closeFuture.whenComplete { _ in core.connectionCount.subtract(1, ordering: .relaxed) }
         // A local socket has no port to be told apart by.
         let port = isLocal ? ":\(core.locals.add(1, ordering: .relaxed).newValue)" : channel.remoteAddress?.port.map { ":\($0)" } ?? ""
-        try pipeline.addHandler(ServerConnection(core, connections, channel.eventLoop, remote: source + port))
+        try pipeline.addHandler(
+            ServerConnection(core, connections, channel.eventLoop, remote: (source.contains(":") ? "[\(source)]" : source) + port))
     }
 
     private init(_ core: ServerCore, _ connections: LoopConnections, _ loop: any EventLoop, remote: String) {
