@@ -224,6 +224,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: nio),
                 .product(name: "NIOHTTP1", package: nio),
             ]),
+        tests(
+            "BenchmarkTests",
+            ["distric-bench", "Primitives", "Text", "Workflows", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         tests("EndToEndTests", ["distric", "distric-bench", "Operator", "Primitives", "Text", "Wire"], exclude: ["Clients"]),
         tests(
             "TransportTests",

@@ -43,6 +43,9 @@ final class ChildProcess: Sendable {
 
     var isRunning: Bool { state.withLock { $0.process?.isRunning ?? false } }
 
+    /// Of the process; nil when none runs.
+    var number: Int32? { state.withLock { state in state.process.flatMap { $0.isRunning ? $0.processIdentifier : nil } } }
+
     /// Nothing happens to one that has ended: its number may be another's by now.
     func send(_ signal: Int32) {
         state.withLock { state in

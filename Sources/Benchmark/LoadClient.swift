@@ -25,12 +25,15 @@ struct LoadClient {
 
     let port: Int
     let connections: Int
+    /// Connections go to these in turn with the first.
+    var otherPorts: [Int] = []
     /// Requests a second over all connections; 0 for as many as it can.
     var rate = 0.0
 
     /// Sends what `make` gives (a whole request) until the time is over or `make` returns nil.
     func run(seconds: Double, make: (Int) -> [UInt8]?) throws -> Outcome {
-        var all = try (0..<connections).map { _ in Connection(socket: try Self.connect(port)) }
+        let ports = [port] + otherPorts
+        var all = try (0..<connections).map { Connection(socket: try Self.connect(ports[$0 % ports.count])) }
         defer { for connection in all { close(connection.socket) } }
         var outcome = Outcome()
         let began = Self.now()

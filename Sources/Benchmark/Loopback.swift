@@ -7,6 +7,9 @@ import Text
 enum Loopback {
     struct Failed: Error, CustomStringConvertible { let description: String }
 
+    /// Below those that the kernel gives to connections.
+    static let ports = 20_000..<32_000
+
     struct Answer {
         var status: Int
         var body: [UInt8]
@@ -63,17 +66,19 @@ enum Loopback {
     }
 
     /// Ports on which nobody listens, from below those that the kernel gives to connections: a program that comes back finds its own free.
-    static func freePorts(_ count: Int) throws(Failed) -> [Int] {
+    static func freePorts(_ count: Int, in range: Range<Int> = ports) throws(Failed) -> [Int] {
         var (ports, sockets): ([Int], [Int32]) = ([], [])
         // All are held until the last is found.
         defer { for socket in sockets { close(socket) } }
         for _ in 0..<1000 where ports.count < count {
-            let port = Int.random(in: 20_000..<32_000)
+            let port = Int.random(in: range)
             let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             sockets.append(socket)
             if with(port, { bind(socket, $0, $1) }) == 0 { ports.append(port) }
         }
-        guard ports.count == count else { throw Failed(description: "no \(count) ports from 20000 to 31999 are free on 127.0.0.1") }
+        guard ports.count == count else {
+            throw Failed(description: "no \(count) ports from \(range.lowerBound) to \(range.upperBound - 1) are free on 127.0.0.1")
+        }
         return ports
     }
 

@@ -29,17 +29,18 @@ final class RaftCluster: Sendable {
     /// Starts them, waits until all are ready and one leads, and puts the definitions into force.
     ///
     /// - Parameter arguments: of every node.
-    init(_ count: Int, _ arguments: [String] = [], definitions: Value, children: ChildProcesses) throws {
+    init(
+        _ count: Int, _ arguments: [String] = [], definitions: Value, ports chosen: Range<Int> = Loopback.ports, children: ChildProcesses
+    ) throws {
         self.children = children
-        let program = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "distric").path(
-            percentEncoded: false)
+        let program = Self.program
         guard FileManager.default.isExecutableFile(atPath: program) else {
             throw Failed(
                 description: "there is no \(program): build it with 'swift build -c release --product distric', beside this program")
         }
         let folder = try children.folder("raft")
         Self.warnOfMemory(folder)
-        let ports = try Loopback.freePorts(2 * count)
+        let ports = try Loopback.freePorts(2 * count, in: chosen)
         let seeds = ports.prefix(count).map { "127.0.0.1:\($0)" }.joined(separator: ",")
         members = (0..<count).map { place in
             let (id, data) = ("c-\(place + 1)", "\(folder)/c-\(place + 1)")
@@ -55,6 +56,11 @@ final class RaftCluster: Sendable {
         for member in members { try children.start(member.child) }
         let leader = try waitUntilWhole()
         try call(leader, "POST", "/api/v1/workflows", definitions)
+    }
+
+    /// The `distric` beside this program.
+    static var program: String {
+        URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "distric").path(percentEncoded: false)
     }
 
     /// An fsync of memory takes no time, and the figures would be of another machine.

@@ -53,6 +53,8 @@ package final class CoordinatorLink: ReportSink, Sendable {
 
     /// How often it is looked who leads, where this process has a coordinator, and for how long nobody has been heard of.
     private static let look = Duration.milliseconds(100)
+    /// Between two looks at a lease that holds.
+    private static let longestPause = Duration.seconds(1)
 
     let runner: TaskRunner
     let client: RPCClient
@@ -149,12 +151,16 @@ package final class CoordinatorLink: ReportSink, Sendable {
 
     /// Ends attempts that must not go on alone. By the clock that runs on while the machine sleeps: it wakes too late rather than too early.
     private func watch() async {
-        while (try? await Task.sleep(for: Self.look)) != nil {
+        var pause = Self.look
+        while (try? await Task.sleep(for: pause)) != nil {
             metrics.waiting.set(runner.waitingReportCount)
             let now = telemetry.clock.now
             let (since, lease) = state.withLock { ($0.confirmedAt, $0.lease) }
+            pause = Self.look
             guard let since else { continue }
             let allowed = lease - lease * settings.driftPercent / 100
+            // A worker that has nothing to do sleeps: nothing can be over before the lease is, and a new leader's may be shorter.
+            pause = min(Self.longestPause, max(Self.look, min(lease / 10, allowed - now.duration(since: since))))
             let ended = runner.endAlone(silentFor: now.duration(since: since), lease: allowed)
             guard ended > 0 else { continue }
             metrics.endedAlone.increment(by: ended)

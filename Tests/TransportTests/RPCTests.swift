@@ -312,6 +312,46 @@ struct RPCTests {
         }
     }
 
+    @Test func `streams that go on, and calls that their handler bounds, take no room from other calls`() async throws {
+        let (gate, started) = (Gate(), Tally())
+        var handlers = usualHandlers()
+        handlers.stream(TaskLog.self) { log, _, _ in
+            started.add()
+            await gate.wait()
+            return log
+        }
+        handlers.task(TaskResults.self, boundBy: .handler) { call, _ in
+            started.add()
+            await gate.wait()
+            return call
+        }
+        var settings = RPCServer.Settings()
+        (settings.callsAtOnce, settings.streamsAtOnce) = (1, 2)
+        try await withStage(handlers, server: settings) { stage in
+            let worker = try RawPeer(to: stage.address)
+            try await worker.greet()
+            for id in 1...2 { await worker.send(TaskLog().frame(id: UInt64(id))) }
+            for id in 3...5 { await worker.send(TaskResults().frame(id: UInt64(id))) }
+            let areHeld = await eventually { started.count == 5 }
+            #expect(areHeld)
+            let answer = try await stage.ask("still")
+            #expect(answer == "still")
+            await worker.send(TaskLog().frame(id: 6))
+            let refusal = await worker.error()
+            #expect(refusal?.code == .busy)
+            #expect(refusal?.message.contains("2 streams") == true)
+            gate.open()
+            for _ in 1...5 { #expect(await worker.frame()?.header.flags.contains(.error) == false) }
+            // What has ended makes room again, a moment after its answer.
+            var reply: TaskLog?
+            for _ in 0..<500 where reply == nil {
+                reply = try? await stage.client.stream(TaskLog(), to: stage.address, timeout: .seconds(5)).reply()
+                try await Task.sleep(for: .milliseconds(2))
+            }
+            #expect(reply != nil)
+        }
+    }
+
     @Test func `a client has so many calls open on one connection, and one more is busy`() async throws {
         let (gate, started) = (Gate(), Tally())
         var handlers = RPCHandlers()

@@ -33,9 +33,19 @@ package struct RPCHandlers: Sendable {
         /// Takes frames that go one way, as they came, on the event loop.
         case raw(@Sendable (Frame, RPCContext) throws(CallError) -> Void)
         /// Answers from a task; the frame of the answer is what it returns.
-        case task(@Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
+        case task(Bound, @Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
         /// Sends pieces before its answer.
         case stream(@Sendable (Frame, RPCContext, RPCStreamWriter) async throws(CallError) -> ByteBuffer)
+    }
+
+    /// What bounds how many calls are worked on at once.
+    package enum Bound: Sendable {
+        /// The server: they are counted with all others.
+        case server
+        /// The server, apart from calls that end soon.
+        case stream
+        /// Who answers.
+        case handler
     }
 
     private(set) var kinds: [UInt16: Kind] = [:]
@@ -53,9 +63,10 @@ package struct RPCHandlers: Sendable {
     }
 
     package mutating func task<C: WireCall>(
-        _ type: C.Type, _ body: @escaping @Sendable (C, RPCContext) async throws(CallError) -> C.Reply
+        _ type: C.Type, boundBy bound: Bound = .server,
+        _ body: @escaping @Sendable (C, RPCContext) async throws(CallError) -> C.Reply
     ) {
-        kinds[C.type.number] = .task { frame, context async throws(CallError) in
+        kinds[C.type.number] = .task(bound) { frame, context async throws(CallError) in
             let reply = try await body(try Self.read(C.self, frame), context)
             try reply.checkSize()
             return reply.frame(id: frame.header.id, flags: .response)
@@ -74,6 +85,7 @@ package struct RPCHandlers: Sendable {
         kinds[type.number] = .raw(body)
     }
 
+    /// A stream may last as long as its connection: it is counted with the streams, not with the calls.
     package mutating func stream<C: WireCall>(
         _ type: C.Type, _ body: @escaping @Sendable (C, RPCContext, RPCStreamWriter) async throws(CallError) -> C.Reply
     ) {

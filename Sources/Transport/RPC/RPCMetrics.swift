@@ -5,7 +5,7 @@ import Wire
 
 /// What is counted of one side's calls, by method.
 package struct RPCMetrics: Sendable {
-    /// Of one message type. Successes are counted where they happen; a failure looks its counter up.
+    /// Of one message type. Successes are counted where they happen; of failures a counter is made with the first.
     struct Method: Sendable {
         let name: String
         let succeeded: Counter
@@ -16,6 +16,7 @@ package struct RPCMetrics: Sendable {
     private let side: String
     private let methods: [UInt16: Method]
     private let other: Method
+    private let failures = KnownFailures()
     let bytesIn: Counter
     let bytesOut: Counter
     let connections: Gauge
@@ -54,10 +55,12 @@ package struct RPCMetrics: Sendable {
     func method(_ type: MessageType) -> Method { methods[type.number] ?? other }
 
     func failed(_ method: Method, _ code: CallError.Code) {
-        metrics.counter(
-            "distric_rpc_calls_total", "Calls by side, method and how they ended.",
-            labels: [("side", side), ("method", method.name), ("code", code.name)]
-        ).increment()
+        // Under overload most calls end here: to look a counter up by its labels costs more than to refuse the call.
+        failures.counter(method.name, code) {
+            metrics.counter(
+                "distric_rpc_calls_total", "Calls by side, method and how they ended.",
+                labels: [("side", side), ("method", method.name), ("code", code.name)])
+        }.increment()
     }
 
     /// A connection that was refused or cut, and why.
@@ -67,6 +70,24 @@ package struct RPCMetrics: Sendable {
         metrics.counter(
             "distric_rpc_connections_cut_total", "Connections that were refused or cut, by side and reason.",
             labels: [("side", side), ("reason", reason)])
+    }
+}
+
+/// Counters of calls that failed, each from its first failure on: methods times codes of them at most.
+private final class KnownFailures: Sendable {
+    private struct Key: Hashable {
+        var method: String
+        var code: CallError.Code
+    }
+
+    private let counters = Mutex<[Key: Counter]>([:])
+
+    func counter(_ method: String, _ code: CallError.Code, make: () -> Counter) -> Counter {
+        let key = Key(method: method, code: code)
+        if let known = counters.withLock({ $0[key] }) { return known }
+        let made = make()
+        counters.withLock { $0[key] = made }
+        return made
     }
 }
 

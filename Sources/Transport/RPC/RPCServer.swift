@@ -19,6 +19,8 @@ package final class RPCServer: Sendable {
         package var callsPerConnection = 4_096
         /// The same of all connections together.
         package var callsAtOnce = 65_536
+        /// Streams that go on at once, of all connections together: each worker of a leader has one for as long as it is there.
+        package var streamsAtOnce = 8_192
         /// Bytes of frames that are not finished, of all connections together; a large one beyond them is cut with `busy`.
         package var unfinishedBytes = 128 << 20
         /// A connection on which nothing came for so long is closed; clients ping every 15 s.
@@ -141,11 +143,15 @@ final class ServerCore: Sendable {
     let connectionCount = Atomic<Int>(0)
     /// Calls that are answered from tasks, now.
     let tasks = Atomic<Int>(0)
+    /// Streams that go on now.
+    let streams = Atomic<Int>(0)
     let isDraining = Atomic(false)
     /// Bytes of frames that are not finished.
     let unfinished = Atomic<Int>(0)
     /// Connections over local sockets so far.
     let locals = Atomic<Int>(0)
+    /// Made once: under overload most calls are answered with it.
+    private let tooManyCalls: CallError
     /// Connections that are being told why they are not taken.
     let refusing = Atomic<Int>(0)
     private let sources: Mutex<SourceLimiter>
@@ -164,8 +170,30 @@ final class ServerCore: Sendable {
         self.telemetry = telemetry
         metrics = RPCMetrics(telemetry.metrics, side: "server")
         log = RareLog(telemetry, "rpc.server")
+        tooManyCalls = CallError(
+            .busy, "\(settings.callsAtOnce) calls are open on this node, as many as there may be", retryAfter: .milliseconds(50))
         sources = Mutex(SourceLimiter(perSecond: settings.connectsPerSecond, burst: settings.connectBurst))
         expected = handlers.kinds.mapValues { _ in ExpectedDuration() }
+    }
+
+    /// Why one more is not taken; nil when there is room.
+    func refusal(_ bound: RPCHandlers.Bound) -> CallError? {
+        switch bound {
+        case .server where tasks.load(ordering: .relaxed) >= settings.callsAtOnce: tooManyCalls
+        case .stream where streams.load(ordering: .relaxed) >= settings.streamsAtOnce:
+            CallError(
+                .busy, "\(settings.streamsAtOnce) streams are open on this node, as many as there may be: come again later",
+                retryAfter: .seconds(1))
+        case .server, .stream, .handler: nil
+        }
+    }
+
+    func count(_ bound: RPCHandlers.Bound, _ change: Int) {
+        switch bound {
+        case .server: tasks.add(change, ordering: .relaxed)
+        case .stream: streams.add(change, ordering: .relaxed)
+        case .handler: break
+        }
     }
 
     func admits(_ source: String) -> Bool { sources.withLock { $0.admit(source, telemetry.clock.coarseNow) } }

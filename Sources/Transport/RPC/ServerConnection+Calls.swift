@@ -19,14 +19,14 @@ extension ServerConnection {
                 try body(frame, context)
                 method.succeeded.increment()
             case .immediate(let body): try answer(frame, context, method, now, body)
-            case .task(let body):
-                try start(frame, context, method, now, nil) { frame, context, _ throws(CallError) in try await body(frame, context) }
+            case .task(let bound, let body):
+                try start(frame, context, method, now, nil, bound) { frame, context, _ throws(CallError) in try await body(frame, context) }
             case .stream(let body):
                 let writer = RPCStreamWriter(id: frame.header.id) { [weak self] piece, bytes in
                     self?.post(frame.header.id, piece, pieceBytes: bytes)
                 }
                 if self.context?.channel.isWritable == false { writer.hold(true) }
-                try start(frame, context, method, now, writer) { frame, context, writer throws(CallError) in
+                try start(frame, context, method, now, writer, .stream) { frame, context, writer throws(CallError) in
                     guard let writer else { throw CallError(.internal, "no stream") }
                     return try await body(frame, context, writer)
                 }
@@ -82,7 +82,7 @@ extension ServerConnection {
     /// Answers from a task, if that can be done in time.
     private func start(
         _ frame: Frame, _ context: RPCContext, _ method: RPCMetrics.Method, _ began: Instant, _ writer: RPCStreamWriter?,
-        _ body: @escaping @Sendable (Frame, RPCContext, RPCStreamWriter?) async throws(CallError) -> ByteBuffer
+        _ bound: RPCHandlers.Bound, _ body: @escaping @Sendable (Frame, RPCContext, RPCStreamWriter?) async throws(CallError) -> ByteBuffer
     ) throws(CallError) {
         let id = frame.header.id
         // An answer to it would be taken for the first one's.
@@ -91,17 +91,14 @@ extension ServerConnection {
             throw CallError(
                 .busy, "\(calls.count) calls of this connection are open, as many as there may be", retryAfter: .milliseconds(50))
         }
-        guard core.tasks.load(ordering: .relaxed) < core.settings.callsAtOnce else {
-            throw CallError(
-                .busy, "\(core.settings.callsAtOnce) calls are open on this node, as many as there may be", retryAfter: .milliseconds(50))
-        }
+        if let refusal = core.refusal(bound) { throw refusal }
         let expected = core.expected(frame.header.type)
         if let deadline = context.deadline, let usual = expected?.duration, began.advanced(by: usual) > deadline {
             expected?.fade()
             throw CallError(
                 .deadlineExceeded, "\(frame.header.millisecondsLeft) ms are left, and these calls take about \(usual.milliseconds) ms")
         }
-        core.tasks.add(1, ordering: .relaxed)
+        core.count(bound, 1)
         core.metrics.inFlight.add(1)
         let span = context.trace.flatMap { core.telemetry.spans.begin("rpc \(method.name)", service: "rpc", in: $0) }
         let inner = RPCContext(
@@ -126,7 +123,7 @@ extension ServerConnection {
             core.metrics.inFlight.add(-1)
             self.post(id, frame.header.flags.contains(.oneWay) ? ByteBuffer() : answer, isLast: true)
             // Last: who drains closes when there are none.
-            core.tasks.subtract(1, ordering: .relaxed)
+            core.count(bound, -1)
         }
         calls[id] = OpenCall(task: task, writer: writer, deadline: context.deadline)
     }
