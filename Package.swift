@@ -157,8 +157,9 @@ let package = Package(
         room(
             "Simulation",
             [
-                "Primitives", "Text", "Wire", "Raft", "Storage", "Observability", "Cluster",
+                "Primitives", "Text", "Wire", "Raft", "Rules", "Workflows", "Storage", "Observability", "Cluster", "Coordinator",
                 .product(name: "NIOCore", package: nio), .product(name: "HeapModule", package: collections),
+                .product(name: "HashTreeCollections", package: collections),
             ]),
         room(
             "Offline",
@@ -210,7 +211,9 @@ let package = Package(
             swiftSettings: house),
         .executableTarget(
             name: "distric-simulator",
-            dependencies: ["Primitives", "Raft", "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Primitives", "Raft", "Workflows", "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Sources/Simulator",
             swiftSettings: house),
         // Tests

@@ -197,7 +197,8 @@ package final class Intake: Sendable {
 
     private func runs(of message: Message, _ matches: [RuleCatalog.Match], _ catalog: Catalog, _ trace: TraceContext?) -> [WorkflowRun] {
         var runs: [WorkflowRun] = []
-        let wall = telemetry.clock.wall
+        // A run that begins is not older than the log: where cluster time is ahead of this clock, its deadlines would be over before they began.
+        let wall = max(telemetry.clock.wall, loop.view.withLock { $0.state.time })
         for match in matches {
             for action in match.actions {
                 guard let workflow = catalog.workflow(action.workflow, in: message.namespace) else { continue }

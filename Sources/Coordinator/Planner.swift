@@ -58,7 +58,7 @@ package struct Planner {
     /// Queues and timers of a run that was open when this leader began. Its leases hold.
     private mutating func recall(_ run: WorkflowRun) {
         timers.set(run.id, run.nextTimer, now: wall)
-        for (place, task) in run.tasks.enumerated() where task.state == .queued { push(run, place) }
+        for (place, task) in run.tasks.enumerated() where task.state == .queued && !mutated(.queueForgottenAtElection) { push(run, place) }
     }
 
     package mutating func nextTimer() -> ClusterTime? { timers.next() }
@@ -93,7 +93,9 @@ package struct Planner {
     // MARK: Messages
 
     private mutating func submit(_ submission: Submission, _ token: Int) {
-        guard submission.catalogVersion == state.catalogVersion else { return answer(token, .rematch(state.catalogVersion), now: true) }
+        guard submission.catalogVersion == state.catalogVersion || mutated(.catalogVersionIgnored) else {
+            return answer(token, .rematch(state.catalogVersion), now: true)
+        }
         if let runs = state.dedup.runs(of: DedupWindow.key(submission.message, cluster: state.cluster)) {
             return answer(token, .accepted(runs: runs, duplicate: true))
         }

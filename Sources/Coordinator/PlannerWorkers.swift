@@ -48,7 +48,7 @@ extension Planner {
     /// How an attempt ends whose worker has been silent for so long; nil while it does not.
     package mutating func loss(of held: HeldAssignment, after silence: Duration) -> TaskReport? {
         guard let run = state.runs[held.run]?.run, let place = run.tasks.firstIndex(where: { sameBytes($0.name, held.task) }),
-            silence >= (definition(of: run)?.tasks[place].silenceAllowed ?? .zero)
+            mutated(.silenceNotAllowed) || silence >= (definition(of: run)?.tasks[place].silenceAllowed ?? .zero)
         else { return nil }
         let now = state.time
         return TaskReport(

@@ -3,6 +3,7 @@ import Foundation
 import Primitives
 import Raft
 import Simulation
+import Workflows
 
 /// `distric-simulator`: the simulator alone, for machines that try many seeds. Operators have `distric simulate`.
 @main
@@ -14,6 +15,7 @@ struct SeedRunner: ParsableCommand {
             `--traits Mutations`, each of the bugs that others shipped is switched on until a seed finds it; ends with 1 when one is not found.
             """)
 
+    @Flag(help: "Whole clusters with workers and clients, and not the log alone.") var cluster = false
     @Option(help: "The first seed.") var seed: UInt64 = 1
     @Option(help: "How many seeds.") var seeds = 200
     @Option(help: "Stop after so many seconds, whatever is left.") var seconds: Double?
@@ -25,9 +27,23 @@ struct SeedRunner: ParsableCommand {
     @Flag(help: "Name each seed before it is tried, so that one that traps is known.") var verbose = false
     @Flag(help: "End with 1 when something that should be seen now and then was never seen.") var complete = false
 
+    @Flag(help: "With --cluster: print what happens.") var trace = false
+
     func run() throws {
-        guard let allowed = SimulationPlan.Faults(faults) else { throw ValidationError("--faults \(faults): no such fault") }
+        if cluster, !bugs {
+            guard servers == nil else { throw ValidationError("--servers: the seed decides how many nodes a cluster has; leave it out") }
+            try chooseWork(bug)
+            return try ClusterSeeds(
+                seed: seed, seeds: seeds, seconds: seconds, faults: faults, keepsGoing: keepGoing, isVerbose: verbose, isComplete: complete,
+                traces: trace
+            ).run()
+        }
+        guard !trace else {
+            throw ValidationError("--trace goes with --cluster; 'distric simulate --trace FILE' writes down what a log's servers do")
+        }
+        guard cluster || SimulationPlan.Faults(faults) != nil else { throw ValidationError("--faults \(faults): no such fault") }
         if bugs { return try tryBugs() }
+        guard let allowed = SimulationPlan.Faults(faults) else { throw ValidationError("--faults \(faults): no such fault") }
         try choose(bug)
         var sweep = SimulationSweep(first: seed, servers: servers, faults: allowed)
         let began = Date()
@@ -65,19 +81,33 @@ struct SeedRunner: ParsableCommand {
         #endif
     }
 
+    private func chooseWork(_ name: String?) throws {
+        guard let name else { return }
+        guard let bug = WorkBug(rawValue: name) else {
+            throw ValidationError("no bug '\(name)' of clusters: \(WorkBug.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        #if Mutations
+            WorkBug.active = bug
+        #else
+            throw ValidationError("this build has no bugs to choose: build it with --traits Mutations to have \(bug.rawValue)")
+        #endif
+    }
+
     /// Each in a process of its own, for many of them make a core trap.
     private func tryBugs() throws {
         #if !Mutations
             throw ValidationError("this build has no bugs to choose: build it with --traits Mutations")
         #else
             var missed: [String] = []
-            for bug in SeededBug.allCases {
-                let (code, lines) = try runSelf(["--bug", bug.rawValue, "--seed", "\(seed)", "--seeds", "\(seeds)", "--verbose"])
+            let names = cluster ? WorkBug.allCases.map(\.rawValue) : SeededBug.allCases.map(\.rawValue)
+            for bug in names {
+                let (code, lines) = try runSelf(
+                    (cluster ? ["--cluster"] : []) + ["--bug", bug, "--seed", "\(seed)", "--seeds", "\(seeds)", "--verbose"])
                 let tried = lines.count { $0.hasPrefix("seed ") && !$0.contains(":") }
                 let why = lines.last { $0.contains(" at event ") || $0.contains("Fatal error") } ?? ""
-                if code == 0 { missed.append(bug.rawValue) }
+                if code == 0 { missed.append(bug) }
                 print(
-                    "\(bug.rawValue): \(code == 0 ? "not found in \(tried) seeds" : "found by seed \(tried) of \(seed)...: \(why.prefix(240))")"
+                    "\(bug): \(code == 0 ? "not found in \(tried) seeds" : "found by seed \(tried) of \(seed)...: \(why.prefix(240))")"
                 )
                 fflush(nil)
             }

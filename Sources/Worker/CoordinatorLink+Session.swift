@@ -55,7 +55,13 @@ extension CoordinatorLink {
             while let piece = try await stream.next() {
                 decoder.append(ByteBuffer(bytes: piece))
                 do throws(WireError) {
-                    while let frame = try decoder.next() { try take(frame, address, wake, since: sentAt) }
+                    while let frame = try decoder.next() {
+                        // Whoever gave it believes by now that this worker is gone, or soon will: it may begin elsewhere.
+                        if frame.header.type == .taskAssignment, isLeaseOver(since: sentAt) {
+                            return CallError(.unavailable, "an assignment of \(address) came when the lease was over: attaching anew")
+                        }
+                        try take(frame, address, wake, since: sentAt)
+                    }
                 } catch {
                     throw CallError(.protocolViolation, "orders of \(address) cannot be read: \(error)")
                 }
@@ -114,6 +120,12 @@ extension CoordinatorLink {
     }
 
     // MARK: The lease
+
+    /// - Parameter sentAt: when this attachment was asked for.
+    private func isLeaseOver(since sentAt: Instant) -> Bool {
+        let now = telemetry.clock.now
+        return state.withLock { now.duration(since: max($0.confirmedAt ?? sentAt, sentAt)) >= allowed($0.lease) }
+    }
 
     private func renew(at address: PeerAddress) async -> CallError {
         if let error = await greeted(by: address) { return error }

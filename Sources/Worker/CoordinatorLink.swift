@@ -149,6 +149,9 @@ package final class CoordinatorLink: ReportSink, Sendable {
         telemetry.health.set("worker", here == nil ? .down : .degraded, reason: "not with a leader: \(reason)")
     }
 
+    /// For how long it may go on after a leader has confirmed its lease.
+    func allowed(_ lease: Duration) -> Duration { lease - lease * settings.driftPercent / 100 }
+
     /// Ends attempts that must not go on alone. By the clock that runs on while the machine sleeps: it wakes too late rather than too early.
     private func watch() async {
         var pause = Self.look
@@ -158,7 +161,7 @@ package final class CoordinatorLink: ReportSink, Sendable {
             let (since, lease) = state.withLock { ($0.confirmedAt, $0.lease) }
             pause = Self.look
             guard let since else { continue }
-            let allowed = lease - lease * settings.driftPercent / 100
+            let allowed = allowed(lease)
             // A worker that has nothing to do sleeps: nothing can be over before the lease is, and a new leader's may be shorter.
             pause = min(Self.longestPause, max(Self.look, min(lease / 10, allowed - now.duration(since: since))))
             let ended = runner.endAlone(silentFor: now.duration(since: since), lease: allowed)

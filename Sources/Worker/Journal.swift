@@ -39,12 +39,13 @@ package final class Journal: Sendable {
     /// False when a part of the file could not be read: then nothing proves that an attempt never began.
     let isWhole: Bool
 
-    package init(disk: any Disk, path: String) throws(StorageError) {
+    /// - Parameter isNew: the worker was never here before. Of any other one a journal that is gone told of attempts.
+    package init(disk: any Disk, path: String, isNew: Bool) throws(StorageError) {
         var begun: Set<Key> = []
         var ended: [Key: TaskReport] = [:]
-        let bytes = try disk.contents(of: path) ?? []
-        let found = JournalCodec.entries(in: bytes)
-        var isWhole = true
+        let bytes = try disk.contents(of: path)
+        let found = JournalCodec.entries(in: bytes ?? [])
+        var isWhole = isNew || bytes != nil
         for entry in found.entries {
             switch entry {
             case .started(let held): begun.insert(Key(held))

@@ -52,9 +52,10 @@ package final class TaskRunner: WorkerLink {
         self.folder = folder
         self.telemetry = telemetry
         self.disk = disk
+        let isNew = !disk.exists(folder + "/attempts")
         removeTree(folder + "/attempts")
         try disk.makeFolder(folder + "/attempts")
-        journal = try Journal(disk: disk, path: folder + "/journal")
+        journal = try Journal(disk: disk, path: folder + "/journal", isNew: isNew)
         logs = AttemptLogs(folder: folder + "/logs", maximumBytes: settings.logBytes, keptRuns: settings.loggedRuns)
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
@@ -264,6 +265,8 @@ package final class TaskRunner: WorkerLink {
                 return .failed(TaskError(type: "worker_io", message: "the worker's journal cannot be written; nothing was started"))
             }
         }
+        // Told to end before it began: what has not begun does not begin any more.
+        if let outcome = state.withLock({ $0.calledBack[Journal.Key(assignment)] }) { return outcome }
         started.increment()
         return await bounded(assignment, log, signal, handler)
     }

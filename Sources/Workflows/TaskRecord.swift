@@ -48,6 +48,9 @@ package struct TaskRecord: Equatable, Sendable {
         self.kind = kind
     }
 
+    /// Whether the attempt with that fence is the one that is with a worker.
+    func isLeased(under fence: Fence) -> Bool { state == .leased && (self.fence == fence || mutated(.fenceIgnored)) }
+
     /// The next moment at which time alone changes the task.
     package var nextTimer: ClusterTime? {
         guard !state.isFinal, state != .pending, state != .unknown else { return nil }

@@ -153,7 +153,7 @@ package struct WorkflowRun: Equatable, Sendable {
                 return [.refused("task \(tasks.indices.contains(task) ? tasks[task].name : String(task)) is not queued")]
             }
         case .reported(let task, let fence, let outcome, let startedAt, let endedAt):
-            guard tasks.indices.contains(task), tasks[task].state == .leased, tasks[task].fence == fence else {
+            guard tasks.indices.contains(task), tasks[task].isLeased(under: fence) else {
                 return [.refused("attempt \(fence) is not the one that is running")]
             }
             tasks[task].startedAt = startedAt
@@ -213,7 +213,7 @@ package struct WorkflowRun: Equatable, Sendable {
         tasks[task].losses += 1
         let error = TaskError(type: "lost", message: "the worker was lost in the middle of attempt \(tasks[task].attempts)")
         tasks[task].error = error
-        switch context.definition.tasks[task].onLost {
+        switch mutated(.lossAlwaysRetried) ? .retry : context.definition.tasks[task].onLost {
         case .retry where tasks[task].losses <= Self.lossLimit: enqueue(task, context, &effects)
         case .retry, .fail: finish(task, .failed, at: context.now)
         case .hold:
@@ -283,7 +283,7 @@ package struct WorkflowRun: Equatable, Sendable {
     }
 
     private func cancelAttempt(_ task: Int, _ effects: inout [Effect]) {
-        guard tasks[task].state == .leased, let worker = tasks[task].worker else { return }
+        guard tasks[task].state == .leased, let worker = tasks[task].worker, !mutated(.attemptsOutliveRun) else { return }
         effects.append(.cancelAttempt(task: task, worker: worker, fence: tasks[task].fence))
     }
 

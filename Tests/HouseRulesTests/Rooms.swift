@@ -37,9 +37,10 @@ let allowedImports: [String: Set<String>] = [
         "NIOCore", "NIOPosix", "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
     ] + system,
     "Simulation": [
-        "Primitives", "Text", "Wire", "Raft", "Storage", "Observability", "Cluster", "NIOCore", "HeapModule", "Synchronization",
+        "Primitives", "Text", "Wire", "Raft", "Rules", "Workflows", "Storage", "Observability", "Cluster", "Coordinator", "NIOCore",
+        "HeapModule", "HashTreeCollections", "Synchronization",
     ],
-    "Simulator": ["Primitives", "Raft", "Simulation", "ArgumentParser"] + system,
+    "Simulator": ["Primitives", "Raft", "Workflows", "Simulation", "ArgumentParser"] + system,
     "Offline": [
         "Primitives", "Text", "Definitions", "Wire", "Raft", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
         "Coordinator", "Simulation", "NIOCore", "NIOPosix",

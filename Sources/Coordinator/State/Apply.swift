@@ -137,6 +137,7 @@ extension CoordinatorState {
     }
 
     private mutating func noteAssignments(_ run: WorkflowRun) {
+        guard !mutated(.assignmentsNumberedAnew) else { return }
         for task in run.tasks { assignments = max(assignments, task.fence.assignment) }
     }
 

@@ -1,5 +1,6 @@
 import HashTreeCollections
 package import Primitives
+import Workflows
 
 /// Which messages were accepted lately, and what they started: keys in generations, so that forgetting drops a generation
 /// at a time and never searches.
@@ -51,6 +52,7 @@ package struct DedupWindow: Sendable {
 
     /// What the message with this key started; nil when it is not in the window.
     package func runs(of key: StateDigest) -> [RunID]? {
+        guard !mutated(.repetitionIgnored) else { return nil }
         for generation in generations.reversed() where generation.filter.mayContain(key) {
             if let runs = generation.keys[key] { return runs }
         }

@@ -1,4 +1,5 @@
 package import Primitives
+import Workflows
 
 /// Which workers the leader believes in, and until when. Kept by the leader alone, on a clock that runs on while its machine sleeps: nothing of it is in the log.
 package struct LeaseTable: Equatable, Sendable {
@@ -26,7 +27,8 @@ package struct LeaseTable: Equatable, Sendable {
     package mutating func begin(_ holders: some Sequence<NodeID>, now: Instant) {
         leases = [:]
         lookedAt = now
-        for node in holders { leases[node] = Lease(epoch: 0, renewedAt: now) }
+        let renewedAt = mutated(.leasesOverAtElection) ? now.advanced(by: .zero - duration) : now
+        for node in holders { leases[node] = Lease(epoch: 0, renewedAt: renewedAt) }
     }
 
     /// Leads no more.
@@ -58,7 +60,7 @@ package struct LeaseTable: Equatable, Sendable {
         var found: [(node: NodeID, silence: Duration, isNew: Bool)] = []
         for (node, lease) in leases {
             let silence = now.duration(since: lease.renewedAt)
-            guard silence >= duration else { continue }
+            guard silence >= (mutated(.leaseCutShort) ? duration / 2 : duration) else { continue }
             found.append((node, silence, !lease.isOver))
             leases[node]?.isOver = true
         }

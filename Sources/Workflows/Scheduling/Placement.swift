@@ -114,13 +114,15 @@ package struct Placement: Sendable {
     }
 
     /// An assignment that exists already, wherever it fits or not.
-    package mutating func occupy(_ node: NodeID, _ demand: TaskDemand) { if let place = places[node] { take(place, demand) } }
+    package mutating func occupy(_ node: NodeID, _ demand: TaskDemand) {
+        if let place = places[node], !mutated(.heldTakesNoRoom) { take(place, demand) }
+    }
 
     package mutating func occupy(_ node: NodeID, _ kind: TaskKind) { occupy(node, TaskDemand(kind)) }
 
     package mutating func release(_ node: NodeID, _ demand: TaskDemand) {
         if let bond = demand.apart { bonds.letGo(bond, node) }
-        guard let place = places[node] else { return }
+        guard let place = places[node], !mutated(.roomNotGivenBack) else { return }
         let before = loads[place].tasks
         loads[place].use(demand.shape.pool, -demand.shape.cost, tasks: -1)
         runningTasks -= before - loads[place].tasks

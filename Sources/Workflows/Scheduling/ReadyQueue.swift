@@ -127,7 +127,8 @@ package struct ReadyQueue: Sendable {
     }
 
     private func rank(of item: Item) -> Int64 {
-        Int64(clamping: item.since.milliseconds).subtractingReportingOverflow(Int64(item.priority) * ageing.milliseconds).partialValue
+        let since = Int64(clamping: item.since.milliseconds) * (mutated(.newestFirst) ? -1 : 1)
+        return since.subtractingReportingOverflow(Int64(item.priority) * ageing.milliseconds).partialValue
     }
 
     private mutating func newPlace(_ ticket: Ticket) -> Int {
