@@ -106,12 +106,12 @@ let package = Package(
         // Floor 3
         room(
             "Cluster",
-            ["Primitives", "Observability", "Wire", "Raft", "Storage", "Transport", .product(name: "NIOCore", package: nio)]),
+            ["Primitives", "Observability", "Wire", "Raft", "SWIM", "Storage", "Transport", .product(name: "NIOCore", package: nio)]),
         // Floor 4
         room(
             "Coordinator",
             [
-                "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
+                "Primitives", "Text", "Wire", "SWIM", "CEL", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
                 .product(name: "HashTreeCollections", package: collections),
                 .product(name: "HeapModule", package: collections),
                 .product(name: "DequeModule", package: collections),
@@ -129,7 +129,7 @@ let package = Package(
         room(
             "API",
             [
-                "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Transport", "Cluster",
+                "Primitives", "Text", "Definitions", "Wire", "Raft", "SWIM", "Observability", "Transport", "Cluster",
                 "Coordinator", "Rules", "Workflows",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOHTTP1", package: nio),
@@ -145,8 +145,8 @@ let package = Package(
             "DistriC",
             [
                 "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability",
-                "Storage", "Transport", "Raft", "Cluster", "Coordinator", "Worker", "API",
-                .product(name: "NIOPosix", package: nio),
+                "Storage", "Transport", "Raft", "SWIM", "Cluster", "Coordinator", "Worker", "API",
+                .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
@@ -255,15 +255,15 @@ let package = Package(
         tests(
             "ClusterTests",
             [
-                "Cluster", "Raft", "Storage", "Transport", "Wire", "Observability", "Primitives",
+                "Cluster", "Raft", "SWIM", "Storage", "Transport", "Wire", "Observability", "Primitives",
                 .product(name: "NIOCore", package: nio), .product(name: "NIOPosix", package: nio),
             ]),
         // Golden logs are read where they are, and written there.
         tests(
             "CoordinatorTests",
             [
-                "Coordinator", "Workflows", "Rules", "Cluster", "Raft", "Storage", "Transport", "Observability", "Wire", "Primitives",
-                "Text", .product(name: "HashTreeCollections", package: collections), .product(name: "NIOCore", package: nio),
+                "Coordinator", "Workflows", "Rules", "Cluster", "Raft", "SWIM", "Storage", "Transport", "Observability", "Wire",
+                "Primitives", "Text", .product(name: "HashTreeCollections", package: collections), .product(name: "NIOCore", package: nio),
                 .product(name: "NIOPosix", package: nio),
             ], exclude: ["Golden"]),
         tests("RulesTests", ["Rules", "CEL", "Primitives", "Text"]),

@@ -88,6 +88,7 @@ package enum HTTPServer {
         DefinitionRoutes(info: info).add(to: api)
         RunRoutes(info: info).add(to: api)
         RaftRoutes(info: info).add(to: api)
+        GossipRoutes(info: info).add(to: api)
         RaftLogRoutes(info: info).add(to: api)
         UpgradeRoutes(info: info).add(to: api)
         BackupRoutes(info: info).add(to: api)

@@ -17,6 +17,9 @@ package struct NodeInfo: Sendable {
     package var settings: Value
     /// What may be broken on purpose; nil where that is not allowed.
     package var chaos: ChaosControl?
+    /// Who is there, as this node believes; nil where it does not gossip.
+    package var gossip: MembershipView?
+    package var isGossipSealed = false
     package let watchers: Watchers
     /// What this node's group agrees on, and who leads it.
     package let consensus: any Consensus

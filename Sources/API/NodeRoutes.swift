@@ -22,9 +22,6 @@ struct NodeRoutes: Sendable {
             ]
             return try info.rows(request, columns) { pulse.members }
         }
-        router.get("gossip/members") { request, _ in
-            try info.rows(request, ["id", "state", "incarnation", "role", "version"]) { pulse.members }
-        }
         router.get("rpc/connections") { request, _ in
             try info.rows(request, ["id", "node", "calls", "idleMs", "identity", "software", "protocol"]) { info.callers.rows }
         }

@@ -4,6 +4,7 @@ import HashTreeCollections
 import Observability
 import Primitives
 import Rules
+import SWIM
 import Workflows
 
 /// The cluster at a glance: what `distric status` prints and the console's first screen shows.
@@ -43,11 +44,17 @@ struct Pulse: Sendable {
             "quorum": Quorum(raft).value, "members": .list(members), "ready": .bool(info.telemetry.health.isReady),
             "health": health,
             "catalogVersion": Value(state.catalogVersion), "queue": queue(now), "raft": raftValue,
-            "gossip": ["alive": Value(alive), "suspect": Value(suspect), "dead": 0],
+            "gossip": gossip ?? ["alive": Value(alive), "suspect": Value(suspect), "dead": 0],
             "tasks": tasks, "runs": runs(state), "workflows": .list(recentRuns(state)),
             "messages": messages, "rules": .list(busiestRules), "events": .list(info.telemetry.events.latest(Self.eventCount).map(\.value)),
             "startedAt": .string(info.startedAt.rfc3339),
         ])
+    }
+
+    /// Nil where this node does not gossip, and goes by whom it is connected to.
+    private var gossip: Value? {
+        guard let view = info.gossip?.current, view.identity != nil else { return nil }
+        return ["alive": Value(view.count(.alive)), "suspect": Value(view.count(.suspect)), "dead": Value(view.count(.dead))]
     }
 
     /// Everybody who is known here, this node among them.

@@ -27,6 +27,7 @@ final class EmbeddedNode: Sendable {
         }
         var flags: [(key: String, flag: String, text: String)] = [
             ("http.address", "the console", "127.0.0.1:0"), ("rpc.address", "the console", "127.0.0.1:0"),
+            ("gossip.address", "the console", "127.0.0.1:0"),
         ]
         if let folder = data ?? path { flags.append(("node.data", "the console", folder)) }
         let environment = ProcessInfo.processInfo.environment

@@ -12,6 +12,10 @@ struct SettingOptions: ParsableArguments {
     @Option(name: .long, help: "host:port of the HTTP API; port 0 takes a free one.") var http: String?
     @Option(name: .long, help: "host:port for calls over the binary protocol; port 0 takes a free one, none takes none.") var rpc: String?
     @Option(
+        name: .long,
+        help: "host:port (UDP) for gossip; port 0 takes a free one, none takes no part. Left out: 7946, or a free one where it is taken.")
+    var gossip: String?
+    @Option(
         name: .customLong("bootstrap-expect"),
         help: "Begin a cluster with so many coordinators, all of them started with the same number and the same --join.") var expect:
         String?
@@ -39,7 +43,8 @@ struct SettingOptions: ParsableArguments {
         var flags: [(key: String, flag: String, text: String)] = []
         for (key, flag, text) in [
             ("node.id", "--id", id), ("node.role", "--role", role), ("node.data", "--data", data), ("http.address", "--http", http),
-            ("rpc.address", "--rpc", rpc), ("cluster.bootstrap_expect", "--bootstrap-expect", expect), ("cluster.join", "--join", join),
+            ("rpc.address", "--rpc", rpc), ("gossip.address", "--gossip", gossip),
+            ("cluster.bootstrap_expect", "--bootstrap-expect", expect), ("cluster.join", "--join", join),
             ("chaos.allow", "--allow-chaos", allowChaos ? "true" : nil),
             ("worker.slots", "--slots", slots), ("worker.allow_exec", "--allow-exec", allowExec),
             ("worker.allow_http", "--allow-http", allowHTTP),

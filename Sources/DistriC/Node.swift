@@ -95,6 +95,9 @@ public final class Node: Sendable {
             telemetry: telemetry, payloadLimit: settings.bytes("intake.payload_bytes"), startedAt: startedAt,
             settings: .list(settings.listing))
         info.chaos = own.chaos
+        (info.gossip, info.isGossipSealed) = (network.gossip?.view, network.gossipPlan?.ring != nil)
+        let hints = WorkerHints(coordinator.loop.sessions)
+        network.gossip?.watch { hints.hear($0) }
         self.info = info
         self.network = network
         calls = NodeCalls(plan, settings, info: info, folder: folder.path, network: network, worker: worker)
@@ -147,6 +150,7 @@ public final class Node: Sendable {
             .init(service: Sampling(telemetry: telemetry, coordinator: coordinator, diskGuard: diskGuard)),
             .init(service: GatheringService(gathering: network.gathering, raft: coordinator.raft)),
             .init(service: HistoryFetching(fetch: coordinator.historyFetch, client: network.client)),
+            .init(service: GossipService(network: network, telemetry: telemetry, takesSignals: !signals.isEmpty)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
         if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
@@ -187,6 +191,7 @@ public final class Node: Sendable {
 
     private func stop() async {
         await coordinator.handOver()
+        await network.gossip?.leave()
         coordinator.loop.dismissWorkers()
         await calls.close(grace: .seconds(1))
         telemetry.events.emit("node.stopped", subject: id, "node \(id) stops")
@@ -214,7 +219,7 @@ public final class Node: Sendable {
     }
 
     func serve(ready: @escaping @Sendable (String) -> Void) async throws {
-        try await calls.open()
+        try await calls.open(settings)
         try await HTTPServer.run(info: info, host: host, port: port, logger: telemetry.logger("http")) {
             [telemetry, host, logger, calls] port in
             telemetry.health.set("http", .up)

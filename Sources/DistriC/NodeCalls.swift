@@ -30,6 +30,8 @@ final class NodeCalls: Sendable {
         let tls: TLSSource?
         /// Whom to ask for the cluster.
         let seeds: [PeerAddress]
+        /// Nil where the node does not gossip.
+        let gossip: GossipPlan?
 
         init(_ settings: Settings) throws(DistriCError) {
             tls = try NodeCalls.source(settings)
@@ -38,6 +40,7 @@ final class NodeCalls: Sendable {
             var seeds: [PeerAddress] = []
             for text in settings.list("cluster.join") { seeds.append(try Self.read("cluster.join", text)) }
             self.seeds = seeds
+            gossip = try GossipPlan(settings, rpc: address, rpcAdvertised: advertised)
             if settings.whole("cluster.bootstrap_expect") == 1, !seeds.isEmpty {
                 throw DistriCError(
                     .badConfiguration,
@@ -144,7 +147,7 @@ final class NodeCalls: Sendable {
     }
 
     /// Listens; what is asked before the node is ready is answered as the HTTP door would.
-    func open() async throws(DistriCError) {
+    func open(_ settings: Settings) async throws(DistriCError) {
         do throws(TransportError) { _ = try await server.listen(socket) } catch {
             // A path of more than 107 bytes, most of all: TCP says the same.
             logger.warning("no socket for calls", metadata: ["error": "\(error)"])
@@ -163,6 +166,7 @@ final class NodeCalls: Sendable {
                     ? "\(address) is in use by another program; stop it, or choose another --rpc address (port 0 takes a free one, none takes none)"
                     : error.description)
         }
+        try await network.startGossip(settings, telemetry: telemetry)
     }
 
     /// The URL of a node's front door, as others reach it.

@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import Observability
 import Primitives
+import SWIM
 import ServiceLifecycle
 import Storage
 import Transport
@@ -19,6 +20,13 @@ struct NodeNetwork: Sendable {
     let directory: PeerDirectory
     let gathering: Gathering
     let client: RPCClient
+    /// Nil before the node has a cluster, and where it does not gossip.
+    let gossip: GossipDriver?
+    let gossipPlan: GossipPlan?
+    /// Nodes that were named by hand.
+    let seeds: [PeerAddress]
+    /// Another loop than the log's: a flood of datagrams is not to delay that.
+    private let gossipGroup: MultiThreadedEventLoopGroup?
 
     /// - Parameter founding: nil before the node has a cluster.
     init(
@@ -49,7 +57,26 @@ struct NodeNetwork: Sendable {
         calls.attempts = 1
         client = RPCClient(hello: hello, settings: calls, tls: tls, faults: faults, group: group, telemetry: telemetry)
         gathering = Gathering(directory: directory, client: client, seeds: plan.seeds, telemetry: telemetry)
+        (gossipPlan, seeds) = (plan.gossip, plan.seeds)
+        guard let cluster, let keys = plan.gossip else {
+            (gossip, gossipGroup) = (nil, nil)
+            GossipDriver.registerMetrics(telemetry)
+            return
+        }
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        gossipGroup = loops
+        let gossip = try GossipDriver(
+            .init(
+                node: node, cluster: cluster, clusterEpoch: clusterEpoch ?? 1, client: client, ring: keys.ring, faults: faults, disk: disk,
+                path: folder + "/gossip", telemetry: telemetry), startedAt: startedAt, loop: loops.next())
+        self.gossip = gossip
+        let hello = hello
+        hello.change { $0.epoch = gossip.epoch }
+        gossip.whenRenewed { epoch in hello.change { $0.epoch = epoch } }
     }
+
+    /// Of this process, in all that it says of itself.
+    var epoch: UInt64 { hello.current.epoch ?? 0 }
 
     var driver: RaftDriver.Network { .init(loop: group.next(), hello: hello, tls: tls, faults: faults, directory: directory) }
 
@@ -62,7 +89,13 @@ struct NodeNetwork: Sendable {
     /// What other nodes are answered and heard by; `raft` is nil before there is one.
     func add(to handlers: inout RPCHandlers, raft: RaftDriver?) {
         let (gathering, directory) = (gathering, directory)
-        handlers.task(PushPull.self) { call, context throws(CallError) in try gathering.answer(call, from: context.peer.hello) }
+        if let gossip {
+            gossip.add(to: &handlers, refusal: { directory.refusal(of: $0) }) { call, hello throws(CallError) in
+                try gathering.answer(call, from: hello)
+            }
+        } else {
+            handlers.task(PushPull.self) { call, context throws(CallError) in try gathering.answer(call, from: context.peer.hello) }
+        }
         guard let raft else { return }
         let types: [MessageType] = [
             .preVote, .preVoteReply, .requestVote, .requestVoteReply, .appendEntries, .appendEntriesReply, .installSnapshot,
@@ -79,10 +112,15 @@ struct NodeNetwork: Sendable {
 
     /// Tells others where this node takes calls.
     func announce(_ bound: PeerAddress, _ advertised: PeerAddress?) { hello.change { $0.address = (advertised ?? bound).description } }
-    func announce(http: String) { hello.change { $0.http = http } }
+    func announce(http: String) {
+        hello.change { $0.http = http }
+        gossip?.update { $0.http = http }
+    }
 
     func close() async {
+        await gossip?.stop()
         client.close()
+        try? await gossipGroup?.shutdownGracefully()
         try? await group.shutdownGracefully()
     }
 }

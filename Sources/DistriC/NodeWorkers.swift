@@ -45,7 +45,8 @@ extension Node {
                 })
         }
         return CoordinatorLink(
-            runner: runner, client: network.client, epoch: startedAt.milliseconds, settings: own, here: here, telemetry: telemetry)
+            runner: runner, client: network.client, epoch: network.epoch, settings: own, here: here,
+            found: network.coordinatorsByGossip, telemetry: telemetry)
     }
 
     /// Long enough for some renewals.

@@ -62,6 +62,17 @@ package struct Settings: Sendable {
             key: "rpc.advertise", kind: .text, standard: "",
             help: "host:port under which other nodes reach rpc.address; empty: rpc.address itself"),
         Setting(
+            key: "gossip.address", kind: .text, standard: "127.0.0.1:7946",
+            help:
+                "host:port (UDP) for gossip, none for none; left out: the host of rpc.address, and port 7946, or a free one where that is taken"
+        ),
+        Setting(
+            key: "gossip.advertise", kind: .text, standard: "",
+            help: "host:port under which other nodes reach gossip.address; empty: gossip.address itself, or the host of rpc.advertise"),
+        Setting(
+            key: "gossip.key_file", kind: .text, standard: "",
+            help: "file of the keys that gossip is sealed with, a number and 64 hexadecimal digits a line, the first in use; empty: none"),
+        Setting(
             key: "http.advertise", kind: .text, standard: "",
             help: "URL under which other nodes and clients reach http.address; empty: http.address itself"),
         Setting(

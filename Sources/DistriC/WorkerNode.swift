@@ -74,6 +74,7 @@ public final class WorkerNode: Sendable {
             return Ack(sequence: ping.sequence, from: identity.node, padding: ping.padding, time: clock.wall)
         }
         runner.addLogs(to: &handlers)
+        network.add(to: &handlers, raft: nil)
         server = RPCServer(
             hello: network.hello, handlers: handlers, tls: plan.tls, faults: network.faults, group: network.group, telemetry: telemetry)
     }
@@ -124,6 +125,7 @@ public final class WorkerNode: Sendable {
         }
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: LinkService(link: link)),
+            .init(service: GossipService(network: network, telemetry: telemetry, takesSignals: !signals.isEmpty)),
             .init(service: WorkerService(worker: runner, grace: settings.duration("worker.grace"))),
             .init(service: WorkerSampling(telemetry: telemetry)),
             .init(
@@ -164,9 +166,11 @@ public final class WorkerNode: Sendable {
         } catch {
             throw DistriCError(.unavailable, error.description)
         }
+        try await network.startGossip(settings, telemetry: telemetry)
     }
 
     private func stop(_ door: HealthDoor) async {
+        await network.gossip?.leave()
         await server.drain(grace: .milliseconds(200))
         telemetry.events.emit("node.stopped", subject: id, "worker \(id) stops")
         await network.close()

@@ -18,7 +18,7 @@ package struct MemberMetadata: Equatable, Sendable {
     package var gossip: String
     /// `host:port` where it takes calls.
     package var rpc: String
-    /// `host:port` of its HTTP API, where it has one.
+    /// URL of its HTTP API, where it has one.
     package var http: String?
     package var roles: [String] = []
     package var labels: [Label] = []

@@ -28,4 +28,6 @@ package struct SWIMCounts: Equatable, Sendable {
     package var tombstonesDropped: UInt64 = 0
     /// Pings for others that were not made: too many were under way.
     package var relaysRefused: UInt64 = 0
+
+    package init() {}
 }

@@ -63,14 +63,18 @@ package final class CoordinatorLink: ReportSink, Sendable {
     let epoch: UInt64
     let metrics: LinkMetrics
     let here: Here?
+    /// Coordinators that gossip knows to be there: where they take calls, and the URLs of their doors.
+    let found: @Sendable () -> (calls: [PeerAddress], urls: [String])
     let state: Mutex<State>
 
     /// - Parameters:
     ///   - epoch: of this process; rises with each start.
     ///   - here: nil in a process without a coordinator.
     package init(
-        runner: TaskRunner, client: RPCClient, epoch: UInt64, settings: Settings = Settings(), here: Here? = nil, telemetry: Telemetry
+        runner: TaskRunner, client: RPCClient, epoch: UInt64, settings: Settings = Settings(), here: Here? = nil,
+        found: @escaping @Sendable () -> (calls: [PeerAddress], urls: [String]) = { ([], []) }, telemetry: Telemetry
     ) {
+        self.found = found
         (self.runner, self.client, self.epoch, self.settings, self.here) = (runner, client, epoch, settings, here)
         self.telemetry = telemetry
         metrics = LinkMetrics(telemetry.metrics)
@@ -79,7 +83,10 @@ package final class CoordinatorLink: ReportSink, Sendable {
 
     package var condition: Condition { state.withLock { $0.condition } }
     /// Whom people can ask for what is not here.
-    package var coordinatorURLs: [String] { state.withLock { $0.urls } }
+    package var coordinatorURLs: [String] {
+        let told = state.withLock { $0.urls }
+        return told.isEmpty ? found().urls : told
+    }
 
     package func deliver(_ reports: [TaskReport]) {
         // Whoever leads no more drops them; they are sent again, for they wait in the runner.
@@ -100,7 +107,8 @@ package final class CoordinatorLink: ReportSink, Sendable {
                     await stay(here)
                     continue
                 }
-                guard let address = state.withLock({ $0.search.next(known: here?.leader()) }) else {
+                let known = found().calls
+                guard let address = state.withLock({ $0.search.next(known: here?.leader(), found: known) }) else {
                     search("no leader is known")
                     try? await Task.sleep(for: Self.look)
                     continue

@@ -14,14 +14,18 @@ package struct LeaderSearch: Equatable, Sendable {
 
     package init(seeds: [PeerAddress]) { self.seeds = seeds }
 
-    /// - Parameter known: where this node itself knows the leader to be.
-    package mutating func next(known: PeerAddress? = nil) -> PeerAddress? {
+    /// - Parameters:
+    ///   - known: where this node itself knows the leader to be.
+    ///   - found: coordinators that gossip knows to be there.
+    package mutating func next(known: PeerAddress? = nil, found: [PeerAddress] = []) -> PeerAddress? {
         if let known { return known }
         if let hint {
             self.hint = nil
             return hint
         }
-        let all = seeds + told.filter { !seeds.contains($0) }
+        // Those of gossip first: they are there.
+        var all = found
+        for address in seeds + told where !all.contains(address) { all.append(address) }
         guard !all.isEmpty else { return nil }
         defer { turn += 1 }
         return all[turn % all.count]

@@ -120,7 +120,8 @@ struct StatusTests {
         ("rules:validate", "POST"), ("rules:stats", "GET"), ("rules/x", "DELETE, GET"), ("workflows", "GET, POST"),
         ("workflows:validate", "POST"), ("workflows/x", "DELETE, GET"), ("runs", "GET"), ("runs/x", "GET"), ("runs/x:cancel", "POST"),
         ("runs/x:retry", "POST"), ("tasks", "GET"), ("tasks/x.y", "GET"), ("tasks/x.y/why", "GET"), ("tasks/x.y:resolve", "POST"),
-        ("tasks/x.y/attempts/1/log", "GET"), ("cluster/status", "GET"), ("cluster/nodes", "GET"), ("gossip/members", "GET"),
+        ("tasks/x.y/attempts/1/log", "GET"), ("cluster/status", "GET"), ("cluster/nodes", "GET"), ("gossip", "GET"),
+        ("gossip/members", "GET"),
         ("rpc/connections", "GET"),
         ("raft/status", "GET"), ("metrics/recent", "GET"), ("logs", "GET"), ("config", "GET"), ("events", "GET"), ("traces", "GET"),
         ("traces/x", "GET"),
@@ -141,7 +142,7 @@ struct StatusTests {
                 #expect(answer.status != 405 && !answer.body.contains("no route"), "\(method) \(path): \(answer.body.prefix(200))")
             }
         }
-        for path in ["messages/m-1/whyy", "gossip", "metrics", "runs/x/retry", "rules:stat", "logs/1", "tasks/x.y/why/not"] {
+        for path in ["messages/m-1/whyy", "gossips", "metrics", "runs/x/retry", "rules:stat", "logs/1", "tasks/x.y/why/not"] {
             let answer = try raw(node.url, "GET", "/api/v1/\(path)")
             #expect(answer.status == 404, "\(path)")
             #expect(answer.body.contains("no route"), "\(path)")

@@ -17,9 +17,9 @@ let allowedImports: [String: Set<String>] = [
     ] + system,
     "Storage": ["Primitives", "CChecksum", "Observability"] + system,
     "Transport": ["Primitives", "Observability", "Wire", "NIOCore", "NIOPosix", "NIOTLS", "NIOSSL", "Crypto"] + system,
-    "Cluster": ["Primitives", "Observability", "Wire", "Raft", "Storage", "Transport", "NIOCore"] + system,
+    "Cluster": ["Primitives", "Observability", "Wire", "Raft", "SWIM", "Storage", "Transport", "NIOCore"] + system,
     "Coordinator": [
-        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
+        "Primitives", "Text", "Wire", "SWIM", "CEL", "Rules", "Workflows", "Observability", "Storage", "Transport", "Cluster",
         "HashTreeCollections", "HeapModule", "DequeModule",
     ] + system,
     "Worker": [
@@ -28,11 +28,12 @@ let allowedImports: [String: Set<String>] = [
         "NIOHTTP1",
     ] + system,
     "API": [
-        "Primitives", "Text", "Definitions", "Wire", "Raft", "Observability", "Transport", "Cluster", "Coordinator", "Rules", "Workflows",
+        "Primitives", "Text", "Definitions", "Wire", "Raft", "SWIM", "Observability", "Transport", "Cluster", "Coordinator", "Rules",
+        "Workflows",
         "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1", "NIOPosix", "AsyncHTTPClient", "Logging", "HashTreeCollections",
     ] + system,
     "DistriC": [
-        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Transport", "Raft",
+        "Primitives", "Text", "Wire", "CEL", "Rules", "Workflows", "Definitions", "Observability", "Storage", "Transport", "Raft", "SWIM",
         "Cluster",
         "NIOCore", "NIOPosix", "Coordinator", "Worker", "API", "ServiceLifecycle", "UnixSignals", "Logging", "CoreMetrics", "Tracing",
     ] + system,

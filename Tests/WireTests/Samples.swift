@@ -60,6 +60,20 @@ enum Samples {
         newsOf("node-1", .alive), newsOf("node-2", .suspect), newsOf("node-3", .dead), newsOf("node-4", .left),
     ]
 
+    /// As gossip has it.
+    private static let rumours: [MemberNews] = {
+        var facts = MemberFacts()
+        (facts.version, facts.gossip, facts.rpc) = (3, "node-1.example.org:7946", "node-1.example.org:9000")
+        (facts.http, facts.roles, facts.labels) = ("http://node-1.example.org:8080", ["coordinator", "worker"], ["zone=north"])
+        (facts.slots, facts.lowest, facts.highest) = (8, WireVersion(major: 1, minor: 0), WireVersion(major: 1, minor: 0))
+        (facts.featureLevel, facts.software) = (4, "distric 0.1.0")
+        var alive = MemberNews(node: node("node-1"), epoch: 1_760_000_000_000, incarnation: 3, state: .alive)
+        alive.metadata = facts
+        var dead = MemberNews(node: node("node-3"), epoch: 1_760_000_000_001, incarnation: 1, state: .dead)
+        dead.accuser = node("node-2")
+        return [alive, dead]
+    }()
+
     private static func node(_ text: String) -> NodeID { (try? NodeID(text)) ?? .unnamed }
 
     private static func newsOf(_ name: String, _ state: MemberState) -> MemberNews {
@@ -250,36 +264,44 @@ enum Samples {
             message.sequence = 11
             message.from = node("node-1")
             message.target = node("node-2")
-            message.news = news
+            message.news = news + rumours
             message.padding = [9, 8, 7]
+            (message.epoch, message.incarnation) = (1_760_000_000_000, 3)
+            (message.targetEpoch, message.known) = (1_760_000_000_002, 4)
         },
         sample(Ack.self, flags: [.response]) { message in
             message.sequence = 11
             message.from = node("node-2")
             message.incarnation = 4
-            message.news = news
+            message.news = news + rumours
             message.padding = [9, 8, 7]
             message.time = time
+            (message.epoch, message.isBehind) = (1_760_000_000_002, true)
         },
         sample(PingRequest.self) { message in
             message.sequence = 12
             message.from = node("node-1")
             message.target = node("node-3")
             message.address = "node-3.example.org:7400"
-            message.news = news
+            message.news = news + rumours
+            (message.epoch, message.targetEpoch) = (1_760_000_000_000, 1_760_000_000_001)
         },
         sample(MembershipUpdate.self, flags: [.oneWay]) { message in
             message.from = node("node-1")
-            message.news = news
+            message.news = news + rumours
+            message.epoch = 1_760_000_000_000
         },
         sample(Nack.self, flags: [.response]) { message in
             message.sequence = 12
             message.from = node("node-4")
+            message.epoch = 1_760_000_000_003
         },
         sample(PushPull.self) { message in
             message.from = node("node-5")
-            message.members = news
+            message.members = news + rumours
             message.isJoin = true
+            message.epoch = 1_760_000_000_004
+            message.sealed = [0xD1, 1, 2, 3]
         },
     ]
 

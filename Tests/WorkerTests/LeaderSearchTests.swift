@@ -45,4 +45,15 @@ struct LeaderSearchTests {
         let nobody = empty.next()
         #expect(nobody == nil)
     }
+
+    @Test func `coordinators that gossip knows to be there are asked before seeds, each once a round`() throws {
+        var search = LeaderSearch(seeds: seeds)
+        let found = [try PeerAddress("127.0.0.1:9101"), seeds[0]]
+        let round = (0..<(seeds.count + 1)).compactMap { _ in search.next(found: found) }
+        #expect(round == found + seeds.dropFirst())
+        #expect(search.next(known: seeds[0], found: found) == seeds[0])
+        var alone = LeaderSearch(seeds: [])
+        #expect(alone.next() == nil)
+        #expect(alone.next(found: found) == found[0])
+    }
 }

@@ -12,6 +12,7 @@ struct WorkerMetrics: Sendable {
     let busy: Counter
     let denied: Counter
     let unsent: Counter
+    let doubted: Counter
 
     init(_ metrics: MetricsRegistry) {
         attached = metrics.gauge("distric_workers_attached", "Workers in other processes that are with this node, which leads.")
@@ -28,5 +29,7 @@ struct WorkerMetrics: Sendable {
             "distric_workers_denied_total", "Workers that were not taken: somebody else has their id, or they are none.")
         unsent = metrics.counter(
             "distric_worker_assignments_unsent_total", "Assignments whose worker had gone before they were sent: placed anew.")
+        doubted = metrics.counter(
+            "distric_workers_doubted_total", "Workers that got nothing more since gossip had them for dead, until they came again.")
     }
 }

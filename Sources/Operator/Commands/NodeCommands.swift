@@ -115,24 +115,6 @@ package struct Events: AsyncParsableCommand {
     }
 }
 
-/// `distric gossip`.
-package struct Gossip: AsyncParsableCommand {
-    package static let configuration = CommandConfiguration(
-        commandName: "gossip", abstract: "Who is alive, as the members tell each other.")
-    @OptionGroup var common: CommonOptions
-    package init() {}
-
-    @concurrent
-    package func run() async throws {
-        let answer = try await common.client.get("/api/v1/gossip/members")
-        let columns = [
-            Column("MEMBER", "id"), Column("STATE", "state"), Column("INCARNATION", "incarnation"), Column("ROLE", "role"),
-            Column("VERSION", "version", wide: true),
-        ]
-        common.print(answer["items"]?.list ?? [], columns, empty: "no member")
-    }
-}
-
 /// `distric connections`.
 package struct Connections: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(

@@ -9,7 +9,8 @@ enum Views {
     private static let all: [View: ViewSpec] = [
         .pulse: ViewSpec(title: "pulse"), .help: ViewSpec(title: "help"), .output: ViewSpec(title: "output"), .nodes: nodes,
         .raft: RaftView.spec, .raftLog: RaftLogView.spec,
-        .gossip: gossip, .connections: connections, .messages: messages, .rules: rules, .workflows: workflows, .runs: runs, .tasks: tasks,
+        .gossip: GossipView.spec, .connections: connections,
+        .messages: messages, .rules: rules, .workflows: workflows, .runs: runs, .tasks: tasks,
         .traces: traces,
         .metrics: metrics, .logs: logs, .events: events, .node: DetailViews.node, .message: DetailViews.message, .rule: DetailViews.rule,
         .workflow: DetailViews.workflow, .run: DetailViews.run, .task: DetailViews.task, .trace: DetailViews.trace,
@@ -52,14 +53,6 @@ enum Views {
             ]
         },
         open: { row, _ in row["id"]?.string.map { Place(.node, $0) } })
-
-    static let gossip = ViewSpec(
-        title: "gossip", rows: .remote { list("/api/v1/gossip/members", $0) },
-        columns: [
-            .plain("MEMBER", "id", .flexible(12), rank: 0), .state("STATE", "state"),
-            .plain("INC", "incarnation", .fixed(5), right: true), .plain("ROLE", "role", .fixed(20), rank: 2),
-            .plain("VERSION", "version", .fixed(8), rank: 3),
-        ], open: { row, _ in row["id"]?.string.map { Place(.node, $0) } })
 
     static let connections = ViewSpec(
         title: "connections", rows: .remote { list("/api/v1/rpc/connections", $0) },

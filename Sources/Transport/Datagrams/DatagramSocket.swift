@@ -56,7 +56,6 @@ package final class DatagramSocket: Sendable {
         let refused = Refused(metrics)
         let came = metrics.counter("distric_datagrams_received_total", "Datagrams that came in.")
         let bootstrap = DatagramBootstrap(group: group)
-            .channelOption(.socketOption(.so_reuseaddr), value: 1)
             .channelOption(.datagramVectorReadMessageCount, value: settings.readAtOnce)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: settings.readAtOnce * 2048))
             .channelInitializer { channel in
