@@ -90,6 +90,8 @@ package enum HTTPServer {
         RaftRoutes(info: info).add(to: api)
         GossipRoutes(info: info).add(to: api)
         RaftLogRoutes(info: info).add(to: api)
+        NodesRoutes(info: info).add(to: api)
+        FreezeRoutes(info: info).add(to: api)
         UpgradeRoutes(info: info).add(to: api)
         BackupRoutes(info: info).add(to: api)
         ChaosRoutes(node: info.node, control: info.chaos, peers: { info.consensus.members.map(\.node) }).add(to: api)

@@ -48,8 +48,13 @@ struct LeaderForwarding: RouterMiddleware {
         switch try request.consistency() {
         case .leader: return .read
         case .stale, .linearizable: return nil
-        case nil: return request.uri.path == "/api/v1/raft/peers" ? .preferred : nil
+        case nil: return isBetterKnownThere(request.uri.path) ? .preferred : nil
         }
+    }
+
+    /// Only the leader hears of how far the others are, and of workers.
+    private static func isBetterKnownThere(_ path: String) -> Bool {
+        path == "/api/v1/raft/peers" || path == "/api/v1/nodes" || path.hasPrefix("/api/v1/nodes/")
     }
 
     /// What changes this node alone, or nothing.

@@ -33,6 +33,7 @@ struct MessageRoutes: Sendable {
 
     private func submit(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
         let namespace = try request.namespace()
+        try info.checkIntake()
         try refuseOtherForms(request)
         guard !request.isNDJSON else { return try await submitLines(request, context, namespace) }
         let body = try await request.body(upTo: info.payloadLimit, "a message")

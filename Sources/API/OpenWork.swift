@@ -12,6 +12,8 @@ package final class OpenWork: Sendable {
         var tasks: [TaskState: Int] = [:]
         /// Of the tasks that have a slot, the one that has had it longest.
         var longest: (run: RunID, task: String, since: ClusterTime)?
+        /// Tasks that the log has with each worker.
+        var byWorker: [NodeID: Int] = [:]
     }
 
     private struct Kept {
@@ -44,6 +46,7 @@ package final class OpenWork: Sendable {
         for open in state.runs.values {
             for task in open.run.tasks {
                 found.tasks[task.state, default: 0] += 1
+                if task.state == .leased, let worker = task.worker { found.byWorker[worker, default: 0] += 1 }
                 guard task.state == .leased, task.kind.takesSlot else { continue }
                 let since = task.startedAt ?? task.readyAt ?? .zero
                 if let before = found.longest, before.since <= since { continue }

@@ -42,7 +42,7 @@ struct Pulse: Sendable {
             "leader": Value(raft.leader?.text), "term": Value(raft.term.number),
             "commitIndex": Value(raft.commitIndex.number), "appliedIndex": Value(state.applied.number),
             "quorum": Quorum(raft).value, "members": .list(members), "ready": .bool(info.telemetry.health.isReady),
-            "health": health,
+            "health": health, "frozen": state.frozen.value,
             "catalogVersion": Value(state.catalogVersion), "queue": queue(now), "raft": raftValue,
             "gossip": gossip ?? ["alive": Value(alive), "suspect": Value(suspect), "dead": 0],
             "tasks": tasks, "runs": runs(state), "workflows": .list(recentRuns(state)),

@@ -14,7 +14,6 @@ struct RaftRoutes: Sendable {
     static let patience = Duration.seconds(60)
     /// Between two looks at how far a change is.
     private static let look = Duration.milliseconds(20)
-    private static let bodyBytes = 64 << 10
 
     let info: NodeInfo
     private var consensus: any Consensus { info.consensus }
@@ -50,7 +49,7 @@ struct RaftRoutes: Sendable {
 
     /// `{"add": "c-4", "role": "voter" | "learner"}`.
     private func add(_ request: Request) async throws -> Response {
-        let body = try await fields(request, ["add", "role", "basedOn"])
+        let body = try await request.jsonFields(["add", "role", "basedOn"])
         let node = try node(body["add"], "/add")
         let role = body["role"]?.string ?? (body["role"] == nil ? "voter" : "")
         guard role == "voter" || role == "learner" else {
@@ -70,7 +69,7 @@ struct RaftRoutes: Sendable {
     }
 
     private func promote(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
-        let body = try await fields(request, ["basedOn"])
+        let body = try await request.jsonFields(["basedOn"])
         let node = try node(.string(try context.parameter("id")), nil)
         let status = try leading()
         guard status.voters.contains(node) || status.learners.contains(node) else { throw notAMember(node, status) }
@@ -86,7 +85,7 @@ struct RaftRoutes: Sendable {
     }
 
     private func remove(_ request: Request, _ context: NodeRequestContext) async throws -> Response {
-        let body = try await fields(request, ["basedOn"])
+        let body = try await request.jsonFields(["basedOn"])
         let node = try node(.string(try context.parameter("id")), nil)
         let status = try leading()
         guard status.voters.contains(node) || status.learners.contains(node) else { throw notAMember(node, status) }
@@ -161,7 +160,7 @@ struct RaftRoutes: Sendable {
 
     /// `{"to": "c-2"}`, or null for whoever is furthest.
     private func transfer(_ request: Request) async throws -> Response {
-        let body = try await fields(request, ["to", "basedOn"])
+        let body = try await request.jsonFields(["to", "basedOn"])
         var wanted: NodeID?
         if let to = body["to"], to != .null { wanted = try node(to, "/to") }
         let status = try leading()
@@ -183,7 +182,7 @@ struct RaftRoutes: Sendable {
 
     /// Of this node's own log, whether it leads or not.
     private func snapshot(_ request: Request) async throws -> Response {
-        let body = try await fields(request, ["basedOn"])
+        let body = try await request.jsonFields(["basedOn"])
         let status = consensus.status
         try check(try basedOn(request, body), status)
         consensus.requestSnapshot()
@@ -206,26 +205,6 @@ struct RaftRoutes: Sendable {
         let status = consensus.status
         guard status.isLeader else { throw .refusal(.notLeader(hint: status.leader), status) }
         return status
-    }
-
-    /// An object of these keys; no body is an empty one.
-    private func fields(_ request: Request, _ keys: [String]) async throws -> Fields {
-        let body = try await request.body(upTo: Self.bodyBytes, "a request")
-        guard body.readableBytes > 0 else { return Fields() }
-        let value: Value
-        do throws(JSONError) { value = try JSONScanner.parse(body.readableBytesView) } catch {
-            throw Problem.badRequest("invalid_json", "not JSON: \(error)", pointer: "")
-        }
-        guard let fields = value.map else {
-            throw Problem.badRequest("invalid_request", "expected an object of \(keys.joined(separator: ", "))", pointer: "")
-        }
-        for member in fields.members where !keys.contains(member.key) {
-            let name = member.key.prefix(80)
-            let meant =
-                suggestion(for: String(name), among: keys).map { "did you mean '\($0)'?" } ?? "there are \(keys.joined(separator: ", "))"
-            throw Problem.badRequest("invalid_request", "no field '\(name)'; \(meant)", pointer: "/\(name)")
-        }
-        return fields
     }
 
     private func node(_ value: Value?, _ pointer: String?) throws(Problem) -> NodeID {

@@ -2,6 +2,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import Primitives
+import Text
 
 extension Request {
     /// `?namespace=` or the header `Distric-Namespace`; `default` when neither is there.
@@ -36,6 +37,26 @@ extension Request {
 
     private static func tooLarge(_ what: String, _ limit: Int) -> Problem {
         .tooLarge("\(what) may have at most \(limit) bytes; store large payloads elsewhere and send their URL and hash", limit: limit)
+    }
+
+    /// An object of these keys, of at most 64 KiB; no body is an empty one.
+    func jsonFields(_ keys: [String]) async throws -> Fields {
+        let body = try await body(upTo: 64 << 10, "a request")
+        guard body.readableBytes > 0 else { return Fields() }
+        let value: Value
+        do throws(JSONError) { value = try JSONScanner.parse(body.readableBytesView) } catch {
+            throw Problem.badRequest("invalid_json", "not JSON: \(error)", pointer: "")
+        }
+        guard let fields = value.map else {
+            throw Problem.badRequest("invalid_request", "expected an object of \(keys.joined(separator: ", "))", pointer: "")
+        }
+        for member in fields.members where !keys.contains(member.key) {
+            let name = member.key.prefix(80)
+            let there = keys.isEmpty ? "none is taken" : "there are \(keys.joined(separator: ", "))"
+            let meant = suggestion(for: String(name), among: keys).map { "did you mean '\($0)'?" } ?? there
+            throw Problem.badRequest("invalid_request", "no field '\(name)'; \(meant)", pointer: "/\(name)")
+        }
+        return fields
     }
 
     var isNDJSON: Bool { headers[.contentType]?.lowercased().hasPrefix("application/x-ndjson") == true }

@@ -28,6 +28,7 @@ struct TaskWhy {
         switch task.state {
         case .leased, .succeeded, .failed, .timedOut, .cancelled, .skipped: nil
         case .pending: "dependencies"
+        case .queued where isFrozen: "dispatch_frozen"
         case .queued: info.worker == nil ? "no_worker" : "no_free_worker"
         case .waiting: task.kind == .wait ? "timer" : "retry"
         case .unknown: "needs_operator"
@@ -46,6 +47,9 @@ struct TaskWhy {
     private var explanation: (reason: String, culprit: String?, text: String) {
         switch task.state {
         case .pending: return dependencies()
+        case .queued where isFrozen:
+            let frozen = info.coordinator.loop.current.state.frozen.text
+            return ("dispatch_frozen", nil, "no task is given to a worker: \(frozen); 'distric cluster thaw dispatch' lets them go")
         case .queued: return queue()
         case .waiting where task.kind == .wait:
             return ("timer", task.dueAt?.rfc3339, "it waits by its own definition until \(task.dueAt?.rfc3339 ?? "later")")
@@ -69,6 +73,8 @@ struct TaskWhy {
             return (task.error?.type ?? task.state.rawValue, nil, "attempt \(task.attempts) of the task failed: \(text)")
         }
     }
+
+    private var isFrozen: Bool { info.coordinator.loop.current.state.frozen.dispatch != nil }
 
     private func dependencies() -> (String, String?, String) {
         guard let definition = info.definition(of: run) else {

@@ -33,6 +33,28 @@ package struct HeldAssignment: Equatable, Sendable {
     package var told: HeldTask { HeldTask(run: run, task: task, attempt: attempt, fence: fence) }
 }
 
+/// What a worker says of its room: attempts that take a slot, slots that are free, and its machine's load of one minute.
+package struct WorkerRoom: Equatable, Sendable {
+    package var running: Int
+    package var free: Int
+    package var load: Double
+
+    package init(running: Int, free: Int, load: Double) { (self.running, self.free, self.load) = (running, free, load) }
+}
+
+/// How far a worker is that empties itself.
+package struct DrainProgress: Equatable, Sendable {
+    /// For how long what runs may still go on; then what may be done again is given back.
+    package var left: Duration
+    /// Attempts that have ended since it was begun, and those that were given back.
+    package var finished: Int
+    package var givenBack: Int
+
+    package init(left: Duration, finished: Int = 0, givenBack: Int = 0) {
+        (self.left, self.finished, self.givenBack) = (left, finished, givenBack)
+    }
+}
+
 /// A worker as a coordinator reaches it. Calls return at once; results come back through a `ReportSink`.
 package protocol WorkerLink: Sendable {
     var node: NodeID { get }
@@ -52,12 +74,21 @@ package protocol WorkerLink: Sendable {
     /// Whether it takes nothing new: the worker itself keeps that, over its own starts and those of coordinators.
     var isCordoned: Bool { get }
     func cordon(_ flag: Bool)
+    /// Nothing new, and what runs may go on for so long: then what may be done again is given back. Said again, the later word holds. Lifting the cordon ends it.
+    func drain(within limit: Duration)
+    /// Nil for one that does not empty itself.
+    var draining: DrainProgress? { get }
+    /// Nil while it has not said.
+    var room: WorkerRoom? { get }
 }
 
 extension WorkerLink {
     package var session: UInt64? { nil }
     package var isCordoned: Bool { false }
     package func cordon(_ flag: Bool) {}
+    package func drain(within limit: Duration) {}
+    package var draining: DrainProgress? { nil }
+    package var room: WorkerRoom? { nil }
 }
 
 /// Where workers report.

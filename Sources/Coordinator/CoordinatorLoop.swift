@@ -18,6 +18,7 @@ package final class CoordinatorLoop: ReportSink {
         /// A new run in place of one that has ended.
         case retry(WorkflowRun, trace: TraceContext?)
         case raiseFeatureLevel(UInt16, announced: [NodeID: UInt16])
+        case freeze(FreezeChange)
     }
 
     /// Requests that wait for one answer each; resumed when the last has its own.
@@ -150,6 +151,8 @@ package final class CoordinatorLoop: ReportSink {
 
     /// A worker is to take nothing new, or to do so again. Where it is not attached nothing happens.
     package func cordon(_ node: NodeID, _ flag: Bool) { news(.cordon(node, flag)) }
+    /// It is to be empty: what runs may go on for so long. Where it is not attached nothing happens.
+    package func drain(_ node: NodeID, within limit: Duration) { news(.drain(node, within: limit)) }
     func didCommit(_ index: LogIndex) { mail.force(.committed(index)) }
     func didRestore() { mail.force(.restored) }
     func didChange(_ role: RaftDriver.RoleNews) {

@@ -20,6 +20,7 @@ package struct CoordinatorMetrics: Sendable {
     package let queueDepth: Gauge
     package let tasksRunning: Gauge
     package let openRuns: Gauge
+    package let frozen: [Freeze.Part: Gauge]
 
     package init(_ metrics: MetricsRegistry) {
         received = metrics.counter("distric_messages_received_total", "Messages that arrived, whatever became of them.")
@@ -43,5 +44,9 @@ package struct CoordinatorMetrics: Sendable {
         queueDepth = metrics.gauge("distric_task_queue_depth", "Tasks that wait for a worker.")
         tasksRunning = metrics.gauge("distric_tasks_running", "Tasks that are with a worker.")
         openRuns = metrics.gauge("distric_runs_open", "Runs that have not ended.")
+        frozen = Dictionary(
+            uniqueKeysWithValues: Freeze.Part.allCases.map { part in
+                (part, metrics.gauge("distric_cluster_frozen", "1 while an operator has stopped this part.", ["part": part.rawValue]))
+            })
     }
 }

@@ -71,7 +71,7 @@ package final class Intake: Sendable {
     /// message of a batch has a trace of its own.
     package func submit(_ messages: [Message], trace: TraceContext?) async -> [Verdict] {
         metrics.received.increment(by: messages.count)
-        if let why = refusing() {
+        if let why = refusing() ?? loop.current.state.frozen.intakeRefusal {
             metrics.refused.increment(by: messages.count)
             return [Verdict](repeating: .busy(why), count: messages.count)
         }

@@ -174,7 +174,9 @@ extension LoopThread {
         loop.depths.withLock { $0 = depths }
         loop.metrics.queueDepth.set(depths.0)
         loop.metrics.tasksRunning.set(depths.1)
-        loop.metrics.openRuns.set((planner?.state ?? applier.state).runs.count)
+        let state = planner?.state ?? applier.state
+        loop.metrics.openRuns.set(state.runs.count)
+        for part in Freeze.Part.allCases { loop.metrics.frozen[part]?.set(state.frozen[part] == nil ? 0 : 1) }
     }
 }
 

@@ -13,7 +13,7 @@ extension LoopThread {
     /// Whether the planner has to hear of it.
     func note(_ news: WorkerNews) -> Bool {
         switch news {
-        case .left(let node, let session):
+        case .left(let node, let session), .gone(let node, let session):
             guard workers[node]?.session == session else { return false }
             workers[node] = nil
             return true
@@ -23,25 +23,35 @@ extension LoopThread {
             guard let worker = workers[node] else { return false }
             worker.cordon(flag)
             return true
+        case .drain(let node, let limit):
+            guard let worker = workers[node] else { return false }
+            worker.drain(within: limit)
+            emptying.insert(node)
+            return true
         }
     }
 
     func input(_ news: WorkerNews) -> [Planner.Input] {
         switch news {
         case .left(let node, _): [.leave(node)]
+        // What is yet to be sent finds nobody: nobody begins that either.
+        case .gone(let node, _):
+            [.leave(node)] + (planner?.leasedByWorker()[node] ?? []).map { .report(.neverStarted($0, at: loop.telemetry.clock.wall)) }
         case .room(let node, _, let free, let standing): [.stand(node, standing, free: free)]
         case .refused(let node, let session, let report):
             // First of all it gets nothing: its task goes elsewhere.
             (workers[node]?.session == session ? [.stand(node, .draining, free: 0)] : []) + [.report(report)]
         case .cordon(let node, let flag):
             [.stand(node, flag ? .cordoned : (workers[node] as? WorkerSession)?.standing ?? .available, free: nil)]
+        case .drain(let node, _): [.stand(node, .draining, free: nil)]
         }
     }
 
     func join(_ worker: any WorkerLink, _ leased: [HeldAssignment], _ inputs: inout [Planner.Input]) {
         let session = worker as? WorkerSession
         let offer = session?.offer ?? Placement.Offer(slots: worker.capacity.slots, light: worker.capacity.light)
-        inputs.append(.attach(worker.node, offer, session?.standing ?? (worker.isCordoned ? .cordoned : .available)))
+        let here: Placement.Standing = worker.draining != nil ? .draining : worker.isCordoned ? .cordoned : .available
+        inputs.append(.attach(worker.node, offer, session?.standing ?? here))
         guard case .leading(let term) = mode else { return }
         // One in this process once in a term: what was dispatched since is its own affair, also when the plan was made anew.
         guard session != nil || reconciled[worker.node] != term else { return }
@@ -87,6 +97,7 @@ extension LoopThread {
         let now = loop.telemetry.clock.now
         guard planner != nil, lookedAt.map({ now.duration(since: $0) >= Self.lookEvery }) ?? true else { return [] }
         lookedAt = now
+        lookAfterDrains()
         let silent = loop.sessions.silent()
         guard !silent.isEmpty, let leased = planner?.leasedByWorker() else { return [] }
         var inputs: [Planner.Input] = []

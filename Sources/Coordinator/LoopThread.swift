@@ -59,6 +59,8 @@ final class LoopThread: @unchecked Sendable {
     private static let breath = 2
     /// Workers in other processes that the log has something with, and that have not come to this leader yet.
     var awaited: Set<NodeID> = []
+    /// Workers that empty themselves, and have not been seen to be empty.
+    var emptying: Set<NodeID> = []
     /// When it was last looked who is silent.
     var lookedAt: Instant?
     /// The last snapshot that was begun.
@@ -163,6 +165,7 @@ final class LoopThread: @unchecked Sendable {
         case .cancel(let run, let reason): .cancel(run, reason: reason, token: token)
         case .retry(let run, let trace): .retry(run, trace: trace, token: token)
         case .raiseFeatureLevel(let level, let announced): .raiseFeatureLevel(to: level, announced: announced, token: token)
+        case .freeze(let change): .freeze(change, token: token)
         }
     }
 

@@ -87,12 +87,14 @@ package struct Planner {
         case .leave(let node): placement.leave(node)
         case .stand(let node, let standing, let free): stand(node, standing, free)
         case .raiseFeatureLevel(let level, let announced, let token): raise(to: level, announced, token)
+        case .freeze(let change, let token): freeze(change, token)
         }
     }
 
     // MARK: Messages
 
     private mutating func submit(_ submission: Submission, _ token: Int) {
+        if let why = state.frozen.intakeRefusal { return answer(token, .busy(why), now: true) }
         guard submission.catalogVersion == state.catalogVersion || mutated(.catalogVersionIgnored) else {
             return answer(token, .rematch(state.catalogVersion), now: true)
         }
@@ -107,7 +109,7 @@ package struct Planner {
         for index in runs.indices {
             for task in runs[index].tasks.indices where runs[index].tasks[task].state == .queued {
                 let kind = runs[index].tasks[task].kind
-                guard ready.first(takingSlot: kind.takesSlot) == nil, let worker = placement.place(kind) else { continue }
+                guard ready.first(takingSlot: kind.takesSlot) == nil, let worker = place(kind) else { continue }
                 if lease(&runs[index], task, worker) { assigned.append((index, task, worker)) }
             }
         }
@@ -189,7 +191,7 @@ package struct Planner {
             if let worker = task.worker { placement.release(worker, task.kind) }
         }
         for case .enqueue(let task) in effects where run.tasks[task].state == .queued {
-            guard ready.first(takingSlot: run.tasks[task].kind.takesSlot) == nil, let worker = placement.place(run.tasks[task].kind) else {
+            guard ready.first(takingSlot: run.tasks[task].kind.takesSlot) == nil, let worker = place(run.tasks[task].kind) else {
                 continue
             }
             if lease(&run, task, worker) { assigned.append((task, worker)) }
@@ -286,7 +288,7 @@ package struct Planner {
                     ready.popFirst(takingSlot: takesSlot)
                     continue
                 }
-                guard let worker = placement.place(item.kind) else { break }
+                guard let worker = place(item.kind) else { break }
                 ready.popFirst(takingSlot: takesSlot)
                 var run = old
                 guard lease(&run, item.task, worker) else { continue }

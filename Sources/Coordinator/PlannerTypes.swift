@@ -66,6 +66,7 @@ extension Planner {
         /// What each voter says that its program knows, 0 for one that has not said. Nil raises to the most that all know, where the
         /// cluster is new.
         case raiseFeatureLevel(to: UInt16?, announced: [NodeID: UInt16], token: Int?)
+        case freeze(FreezeChange, token: Int)
     }
 
     package enum Answer: Equatable, Sendable {

@@ -161,8 +161,12 @@ public final class Node: Sendable {
         }
         if !signals.isEmpty { services.append(.init(service: CertificateReload(calls: calls))) }
         // The first is the last to be stopped: what the worker reports while it stops still goes out.
-        if let worker { services.insert(.init(service: WorkerService(worker: worker, grace: settings.duration("worker.grace"))), at: 0) }
+        if let worker {
+            services.insert(.init(service: WorkerService(worker: worker, link: link, grace: settings.duration("worker.grace"))), at: 0)
+        }
         if let link { services.insert(.init(service: LinkService(link: link)), at: 0) }
+        if !signals.isEmpty { services.insert(.init(service: StopNow(logger: logger, sink: sink)), at: 0) }
+        services.append(.init(service: LeadershipService(coordinator: coordinator, telemetry: telemetry)))
         do {
             try await self.serving.run(services, signals: signals, grace: settings.duration("worker.grace"), telemetry: telemetry)
         } catch {

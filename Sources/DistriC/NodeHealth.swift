@@ -124,6 +124,10 @@ struct RaftWatch: Service {
         } else {
             telemetry.health.set("raft", .up)
         }
+        let frozen = coordinator.loop.current.state.frozen
+        telemetry.health.set(
+            "freeze", frozen.isEmpty ? .up : .degraded,
+            reason: frozen.isEmpty ? "" : "\(frozen.text); 'distric cluster thaw' lets it go")
         if coordinator.loop.isHoldingTimers {
             telemetry.health.set(
                 "timers", .degraded, reason: "timers are held since a backup was restored: 'distric cluster resume' lets them go")

@@ -27,6 +27,7 @@ struct HTTPService: Service {
 /// Runs the worker; when the node is asked to stop, tasks that run get until the end of the grace.
 struct WorkerService: Service {
     let worker: TaskRunner
+    let link: CoordinatorLink?
     let grace: Duration
 
     @concurrent
@@ -36,6 +37,7 @@ struct WorkerService: Service {
             group.addTask { await untilShutdown() }
             await group.next()
             await worker.drain(for: grace)
+            await link?.sayGoodbye()
             worker.stop()
             group.cancelAll()
         }

@@ -25,7 +25,7 @@ final class ServingGroup: Sendable {
     ) async throws {
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: signals, logger: telemetry.logger("lifecycle"))
-        configuration.maximumGracefulShutdownDuration = grace + .seconds(10)
+        configuration.maximumGracefulShutdownDuration = grace + .seconds(15)
         let serving = ServiceGroup(configuration: configuration)
         let isStopping = state.withLock { state in
             state.group = serving

@@ -126,13 +126,14 @@ public final class WorkerNode: Sendable {
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: LinkService(link: link)),
             .init(service: GossipService(network: network, telemetry: telemetry, takesSignals: !signals.isEmpty)),
-            .init(service: WorkerService(worker: runner, grace: settings.duration("worker.grace"))),
+            .init(service: WorkerService(worker: runner, link: link, grace: settings.duration("worker.grace"))),
             .init(service: WorkerSampling(telemetry: telemetry)),
             .init(
                 service: WorkerHTTP(node: self, ready: ready), successTerminationBehavior: .gracefullyShutdownGroup,
                 failureTerminationBehavior: .cancelGroup),
         ]
         if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
+        if !signals.isEmpty { services.insert(.init(service: StopNow(logger: logger, sink: sink)), at: 0) }
         do {
             try await serving.run(services, signals: signals, grace: settings.duration("worker.grace"), telemetry: telemetry)
         } catch {

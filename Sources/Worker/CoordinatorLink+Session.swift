@@ -1,5 +1,4 @@
 import Cluster
-import Glibc
 import NIOCore
 import Observability
 import Primitives
@@ -89,6 +88,8 @@ extension CoordinatorLink {
 
     private func take(_ terms: LeaseTerms, _ address: PeerAddress, _ wake: AsyncStream<Void>.Continuation, since sentAt: Instant) {
         if let flag = terms.isCordoned { runner.cordon(flag) }
+        if let limit = terms.drainMilliseconds, terms.isCordoned != false { runner.drain(within: .milliseconds(Int64(clamping: limit))) }
+        if terms.isCordoned != nil || terms.drainMilliseconds != nil { renewSoon() }
         guard terms.isComplete else { return }
         let isNew = state.withLock { state in
             state.search.note(coordinators: terms.coordinators)
@@ -97,6 +98,7 @@ extension CoordinatorLink {
             // A lease is counted from when it was asked for: the leader counts from when it heard that.
             state.confirmedAt = max(state.confirmedAt ?? sentAt, sentAt)
             state.wake = wake
+            state.address = address
             defer { state.condition = .attached(to: address.description) }
             if case .attached = state.condition { return false }
             return true
@@ -132,7 +134,8 @@ extension CoordinatorLink {
         var failures = 0
         while true {
             let lease = state.withLock { $0.lease }
-            guard (try? await Task.sleep(for: lease / 3)) != nil else { return CallError(.cancelled, "the worker stops") }
+            await rest(for: lease / 3)
+            guard !Task.isCancelled else { return CallError(.cancelled, "the worker stops") }
             let sentAt = telemetry.clock.now
             do throws(CallError) {
                 let answer = try await client.call(renewal, to: address, timeout: lease / 3)
@@ -151,6 +154,17 @@ extension CoordinatorLink {
         }
     }
 
+    /// Until the next renewal is due, or there is something that the leader should hear of.
+    private func rest(for pause: Duration) async {
+        let rest = Task { _ = try? await Task.sleep(for: runner.draining == nil ? pause : min(pause, .seconds(1))) }
+        state.withLock { $0.rest = rest }
+        await withTaskCancellationHandler {
+            await rest.value
+        } onCancel: {
+            rest.cancel()
+        }
+    }
+
     /// Waits until the leader has said how long its lease is, for a while.
     private func greeted(by address: PeerAddress) async -> CallError? {
         let end = telemetry.clock.now.advanced(by: Self.greeting)
@@ -161,12 +175,36 @@ extension CoordinatorLink {
         return CallError(.unavailable, "\(address) took the worker and told it nothing")
     }
 
+    /// The last word of one that stops: with it the leader knows that nothing was begun which it has not heard of. Without anything to report, and for a moment only.
+    package func sayGoodbye() async {
+        let end = telemetry.clock.now.advanced(by: Self.parting)
+        while telemetry.clock.now < end, here?.isLeading() != true {
+            if runner.hasNothing, let address = state.withLock({ $0.address }) {
+                var call = renewal
+                call.isLeaving = true
+                do throws(CallError) {
+                    _ = try await client.call(call, to: address, timeout: Self.parting)
+                    return
+                } catch {
+                    telemetry.warn("worker", "the leader was not told that this worker stops: \(error)")
+                }
+            }
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
+        }
+    }
+
+    private static let parting = Duration.seconds(1)
+
     private var renewal: LeaseRenew {
         var call = LeaseRenew()
         (call.worker, call.epoch, call.fences) = (runner.node, epoch, runner.runningFences)
         (call.freeSlots, call.isCordoned) = (UInt32(clamping: runner.freeSlots), runner.isCordoned)
-        var loads = [Double](repeating: 0, count: 1)
-        if getloadavg(&loads, 1) == 1 { call.load = loads[0] }
+        call.load = runner.room?.load ?? 0
+        call.wallMilliseconds = telemetry.clock.wall.milliseconds
+        if let drain = runner.draining {
+            call.drainLeftMilliseconds = UInt64(clamping: drain.left.milliseconds)
+            (call.drainFinished, call.drainGivenBack) = (UInt32(clamping: drain.finished), UInt32(clamping: drain.givenBack))
+        }
         return call
     }
 

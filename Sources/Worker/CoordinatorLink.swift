@@ -49,6 +49,10 @@ package final class CoordinatorLink: ReportSink, Sendable {
         var wake: AsyncStream<Void>.Continuation?
         /// Of coordinators, as the last leader said.
         var urls: [String] = []
+        /// The leader that it is attached to.
+        var address: PeerAddress?
+        /// The pause before the next renewal.
+        var rest: Task<Void, Never>?
     }
 
     /// How often it is looked who leads, where this process has a coordinator, and for how long nobody has been heard of.
@@ -146,6 +150,7 @@ package final class CoordinatorLink: ReportSink, Sendable {
         state.withLock { state in
             state.search.note(error)
             state.wake = nil
+            state.address = nil
         }
         search(error.message)
     }
@@ -157,13 +162,21 @@ package final class CoordinatorLink: ReportSink, Sendable {
         telemetry.health.set("worker", here == nil ? .down : .degraded, reason: "not with a leader: \(reason)")
     }
 
+    /// There is something that the leader should hear of before the next renewal is due.
+    func renewSoon() { state.withLock { $0.rest }?.cancel() }
+
     /// For how long it may go on after a leader has confirmed its lease.
     func allowed(_ lease: Duration) -> Duration { lease - lease * settings.driftPercent / 100 }
 
     /// Ends attempts that must not go on alone. By the clock that runs on while the machine sleeps: it wakes too late rather than too early.
     private func watch() async {
-        var pause = Self.look
+        var (pause, standing) = (Self.look, runner.standing)
         while (try? await Task.sleep(for: pause)) != nil {
+            runner.lookAfterDrain()
+            if runner.standing != standing {
+                standing = runner.standing
+                renewSoon()
+            }
             metrics.waiting.set(runner.waitingReportCount)
             let now = telemetry.clock.now
             let (since, lease) = state.withLock { ($0.confirmedAt, $0.lease) }
@@ -172,6 +185,7 @@ package final class CoordinatorLink: ReportSink, Sendable {
             let allowed = allowed(lease)
             // A worker that has nothing to do sleeps: nothing can be over before the lease is, and a new leader's may be shorter.
             pause = min(Self.longestPause, max(Self.look, min(lease / 10, allowed - now.duration(since: since))))
+            if runner.draining != nil { pause = Self.look }
             let ended = runner.endAlone(silentFor: now.duration(since: since), lease: allowed)
             guard ended > 0 else { continue }
             metrics.endedAlone.increment(by: ended)

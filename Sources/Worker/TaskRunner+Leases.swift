@@ -11,7 +11,7 @@ extension TaskRunner {
     package var runningFences: [Fence] { state.withLock { $0.admitted.keys.map(\.fence) }.sorted() }
 
     package var freeSlots: Int {
-        state.withLock { $0.isCordoned || $0.isDraining ? 0 : max(0, settings.capacity.slots - $0.usedSlots) }
+        state.withLock { $0.takesNothing ? 0 : max(0, settings.capacity.slots - $0.usedSlots) }
     }
 
     /// Reports that no leader has in its log yet, oldest first.
@@ -42,8 +42,11 @@ extension TaskRunner {
     /// Nothing new from here on, also after the next start. That it cannot be written down is told, and no reason not to do it now.
     package func cordon(_ flag: Bool) {
         let isNew = state.withLock { state in
-            defer { state.isCordoned = flag }
-            return state.isCordoned != flag
+            let isNew = state.isCordoned != flag
+            if isNew || state.drain != nil { state.standing += 1 }
+            state.isCordoned = flag
+            if !flag { state.drain = nil }
+            return isNew
         }
         guard isNew else { return }
         do throws(StorageError) {
@@ -57,5 +60,9 @@ extension TaskRunner {
                 ? "worker \(node) takes nothing new until 'distric nodes uncordon \(node)'" : "worker \(node) takes new tasks again")
     }
 
-    package var isCordoned: Bool { state.withLock { $0.isCordoned || $0.isDraining } }
+    package var isCordoned: Bool { state.withLock { $0.takesNothing } }
+}
+
+extension TaskRunner.State {
+    var takesNothing: Bool { isCordoned || isDraining || drain != nil }
 }

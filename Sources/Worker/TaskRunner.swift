@@ -25,6 +25,10 @@ package final class TaskRunner: WorkerLink {
         var isSettled = false
         var isCordoned = false
         var isDraining = false
+        /// An operator wants it empty.
+        var drain: Drain?
+        /// Rises with whatever the leader should hear of soon.
+        var standing: UInt64 = 0
     }
 
     package let node: NodeID
@@ -45,6 +49,7 @@ package final class TaskRunner: WorkerLink {
     private let started: Counter
     private let durations: Histogram
     private let refusals: Counter
+    let givenBack: Counter
 
     package init(node: NodeID, folder: String, disk: any Disk, settings: WorkerSettings, telemetry: Telemetry) throws(StorageError) {
         self.node = node
@@ -74,6 +79,8 @@ package final class TaskRunner: WorkerLink {
         started = telemetry.metrics.counter("distric_task_attempts_started_total", "Attempts that this worker began.")
         durations = telemetry.metrics.histogram("distric_task_attempt_duration_seconds", "Time that an attempt took on this worker.")
         refusals = telemetry.metrics.counter("distric_assignments_refused_total", "Assignments beyond this worker's capacity.")
+        givenBack = telemetry.metrics.counter(
+            "distric_worker_attempts_given_back_total", "Attempts that this worker ended and gave back, since it was to be empty.")
         let isCordoned = disk.exists(cordonPath)
         state.withLock { $0.isCordoned = isCordoned }
     }
@@ -112,7 +119,7 @@ package final class TaskRunner: WorkerLink {
     private func admit(_ assignment: TaskAssignment) -> Bool {
         let key = Journal.Key(assignment)
         let refusal = state.withLock { state -> String? in
-            if state.isDraining { return "draining" }
+            if state.isDraining || state.drain != nil { return "draining" }
             guard state.usedSlots < settings.capacity.slots else { return "no_slots" }
             state.usedSlots += 1
             state.admitted[key] = assignment
@@ -239,6 +246,7 @@ package final class TaskRunner: WorkerLink {
             state.admitted[key] = nil
             state.calledBack[key] = nil
             state.usedSlots -= 1
+            state.drain?.note(outcome)
         }
         self.report([report])
     }
@@ -324,11 +332,15 @@ package final class TaskRunner: WorkerLink {
 
     /// Takes nothing more, and waits for what runs, up to `grace`.
     package func drain(for grace: Duration) async {
-        state.withLock { $0.isDraining = true }
+        state.withLock { state in
+            state.isDraining = true
+            state.standing += 1
+        }
         let end = telemetry.clock.now.advanced(by: grace)
         while state.withLock({ $0.usedSlots > 0 }), telemetry.clock.now < end {
             guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
         }
+        await endTheRest()
         // What has ended is to be known, if there is somebody to tell.
         let last = telemetry.clock.now.advanced(by: Self.lastWords)
         while waitingReportCount > 0, telemetry.clock.now < last {

@@ -53,7 +53,7 @@ struct GoldenLog {
     // MARK: As planned
 
     private mutating func firstTerm() throws {
-        if level >= 3 { handle([.raiseFeatureLevel(to: 3, announced: [rig.worker: 3], token: 0)]) }
+        if level >= 3 { handle([.raiseFeatureLevel(to: level, announced: [rig.worker: level], token: 0)]) }
         for (number, type) in ["order", "order", "note", "pause", "fragile"].enumerated() { submit(type, number + 1) }
         finish("pay", .succeeded(["receipt": 5, "é": [nil, 0.5]]))
         finish("write", .succeeded(.uint(.max)))
@@ -109,6 +109,7 @@ struct GoldenLog {
         #expect(unreadable.isEmpty)
         rig.planner = Planner(term: Term(3), state: state, catalog: catalog, seed: 7, wall: rig.wall, limits: limits)
         handle([.join(rig.worker, slots: 3, light: 8)])
+        if level >= 4 { handle([.freeze(FreezeChange(.intake, isFrozen: false), token: 0)]) }
         for (number, type) in ["order", "fragile", "order"].enumerated() { submit(type, 41 + number) }
         finish("only", .succeeded("new"))
         finish("try", .failed(exit))
@@ -127,7 +128,15 @@ struct GoldenLog {
         try messages()
         try uploads()
         if level >= 3 { try keep([.featureLevel(3), .featureLevel(2), .featureLevel(1)]) }
+        if level >= 4 { try freezes() }
         try keep([], endsWithDigest: true)
+    }
+
+    /// Both parts are stopped again, one is let go, and one stays so in the snapshot.
+    private mutating func freezes() throws {
+        let (intake, dispatch) = (FreezeChange(.intake, isFrozen: true, reason: "moving é"), FreezeChange(.dispatch, isFrozen: true))
+        try keep([.freeze(intake), .freeze(dispatch), .freeze(FreezeChange(.intake, isFrozen: true, reason: "later"))])
+        try keep([.freeze(FreezeChange(.dispatch, isFrozen: false)), .freeze(FreezeChange(.dispatch, isFrozen: false))])
     }
 
     /// A run that has whatever a run can have.

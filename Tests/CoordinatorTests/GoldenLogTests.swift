@@ -67,6 +67,7 @@ struct GoldenLogTests {
         var kinds: Set<UInt16> = [0x0010, 0x0011, 0x0020, 0x0021, 0x0030]
         if level >= 2 { kinds.insert(0x0012) }
         if level >= 3 { kinds.insert(0x0031) }
+        if level >= 4 { kinds.insert(0x0032) }
         #expect(Set(commands.map(\.kind)) == kinds)
         #expect(commands.map(\.neededLevel).max() == level)
         #expect(Set(golden.entries.map(\.kind)) == [.commands, .leaderStart, .configuration])
@@ -104,7 +105,7 @@ struct GoldenLogTests {
         case .submit(let submit): submit.runs.flatMap(\.tasks)
         case .settle(let settle): settle.tasks.map(\.record) + (settle.successor?.tasks ?? [])
         case .start(let start): start.run.tasks
-        case .stage, .activate, .digest, .featureLevel: []
+        case .stage, .activate, .digest, .featureLevel, .freeze: []
         }
     }
 }

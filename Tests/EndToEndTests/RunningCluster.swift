@@ -42,6 +42,8 @@ final class ClusterMember {
         try process.run()
     }
 
+    var isRunning: Bool { process.isRunning }
+
     // MARK: Ending
 
     /// Nothing happens to one that has ended: its number may be another's by now.

@@ -73,6 +73,7 @@ enum SampleNode {
         switch parts.first ?? "" {
         case "cluster": return name == "status" ? .value(SampleData.status) : page(SampleData.members, request)
         case "gossip": return page(SampleData.members, request)
+        case "nodes": return page(SampleNodes.all, request)
         case "raft" where name == "log": return SampleLog.window(request)
         case "raft": return name == "peers" ? page(SampleRaft.known, request) : .value(SampleRaft.well)
         case "rpc": return page(SampleData.connections, request)

@@ -93,7 +93,7 @@ struct RestartTests {
                     for task in settle.tasks where task.record.state == .succeeded {
                         counts["\(settle.run).\(task.record.name)", default: 0] += 1
                     }
-                case .stage, .activate, .digest, .featureLevel: break
+                case .stage, .activate, .digest, .featureLevel, .freeze: break
                 }
             }
         }

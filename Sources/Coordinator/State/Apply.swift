@@ -61,6 +61,7 @@ extension CoordinatorState {
         case .start(let start): output.outcomes.append(apply(start, &output))
         case .stage(let stage): output.outcomes.append(apply(stage))
         case .activate(let activate): output.outcomes.append(apply(activate))
+        case .freeze(let change): output.outcomes.append(apply(change))
         case .digest(let expected):
             let found = digest
             guard found == expected else { throw DigestMismatch(index: applied, expected: expected, found: found) }

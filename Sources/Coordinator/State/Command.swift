@@ -11,6 +11,8 @@ package enum Command: Equatable, Sendable {
     case digest(StateDigest)
     /// From here on commands of this level may follow; one level at a time. Since feature level 3.
     case featureLevel(UInt16)
+    /// Since feature level 4.
+    case freeze(FreezeChange)
 
     /// Numbers on disk; never used again for another meaning. 1 is the batch that holds them.
     package var kind: UInt16 {
@@ -22,6 +24,7 @@ package enum Command: Equatable, Sendable {
         case .activate: 0x0021
         case .digest: 0x0030
         case .featureLevel: 0x0031
+        case .freeze: 0x0032
         }
     }
 
@@ -31,7 +34,7 @@ package enum Command: Equatable, Sendable {
         case .submit(let submit): submit.message.namespace.text
         case .settle(let settle): settle.namespace.text
         case .start(let start): start.run.namespace.text
-        case .stage, .activate, .digest, .featureLevel: ""
+        case .stage, .activate, .digest, .featureLevel, .freeze: ""
         }
     }
 }

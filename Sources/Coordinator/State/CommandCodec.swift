@@ -46,6 +46,7 @@ package enum CommandCodec {
                 case 0x0021: command = .activate(try Activate(part))
                 case 0x0030: command = .digest(try digest(part))
                 case 0x0031: command = .featureLevel(try level(part))
+                case 0x0032: command = .freeze(try FreezeChange(part))
                 case let other: throw .unknownCommand(kind: other)
                 }
             default: throw part.unknown
@@ -133,6 +134,7 @@ extension Command {
             writer.u64(1, digest.high)
             writer.u64(2, digest.low)
         case .featureLevel(let level): writer.u16(1, level)
+        case .freeze(let change): change.encode(into: &writer)
         }
     }
 }

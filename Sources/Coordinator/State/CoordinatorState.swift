@@ -55,6 +55,8 @@ package struct CoordinatorState: Sendable {
     /// How many assignments were ever made: the second half of a fence.
     package internal(set) var assignments: UInt64 = 0
     package internal(set) var totals = Totals()
+    /// What operators have stopped.
+    package internal(set) var frozen = Freeze()
     /// The sum over runs and definitions; see `digest`.
     var recordDigest = StateDigest()
 
@@ -75,6 +77,7 @@ package struct CoordinatorState: Sendable {
         for number in [totals.accepted, totals.runsStarted, totals.runsEnded, totals.tasksSucceeded] { hasher.combine(number) }
         // Replicas that never committed a level agree with programs that know none.
         if featureLevel != FeatureLevels.unspoken { hasher.combine(UInt64(featureLevel)) }
+        hasher.combine(frozen)
         var digest = hasher.finish()
         digest += recordDigest
         digest += dedup.digest

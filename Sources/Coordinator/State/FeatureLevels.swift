@@ -5,7 +5,7 @@ package enum FeatureLevels {
     /// Of a state in which none was ever committed: what programs wrote before they could say so. None that knew less ever ran beside another.
     package static let unspoken: UInt16 = 2
     /// The most that this program reads and writes.
-    package static let newest: UInt16 = 3
+    package static let newest: UInt16 = 4
     /// Since when a level can be committed.
     fileprivate static let spoken: UInt16 = 3
 
@@ -42,6 +42,7 @@ extension Command {
         case .submit, .settle, .stage, .activate, .digest: 1
         case .start: 2
         case .featureLevel(let level): max(FeatureLevels.spoken, level)
+        case .freeze: 4
         }
     }
 }

@@ -135,6 +135,8 @@ package struct StateCodec {
         writer.u64(11, state.totals.tasksSucceeded)
         // Programs that know no level must be able to read what has none.
         if state.featureLevel != FeatureLevels.unspoken { writer.u16(12, state.featureLevel) }
+        writer.stop(13, state.frozen.intake)
+        writer.stop(14, state.frozen.dispatch)
     }
 
     // MARK: Reading
@@ -176,6 +178,7 @@ package struct StateCodec {
         var cluster: UUIDv7?
         var numbers: [UInt16: UInt64] = [:]
         var level = FeatureLevels.unspoken
+        var frozen = Freeze()
         while let part = try reader.next() {
             switch part.tag {
             case 1:
@@ -186,6 +189,8 @@ package struct StateCodec {
             case 12:
                 level = try part.u16()
                 guard level <= FeatureLevels.newest else { throw .unsupportedFeatureLevel(level, supported: FeatureLevels.newest) }
+            case 13: frozen.intake = try part.stop()
+            case 14: frozen.dispatch = try part.stop()
             default: throw part.unknown
             }
         }
@@ -196,6 +201,7 @@ package struct StateCodec {
         state.catalogVersion = numbers[6] ?? 0
         state.assignments = numbers[7] ?? 0
         state.featureLevel = level
+        state.frozen = frozen
         state.totals = .init(
             accepted: numbers[8] ?? 0, runsStarted: numbers[9] ?? 0, runsEnded: numbers[10] ?? 0, tasksSucceeded: numbers[11] ?? 0)
         return state

@@ -106,6 +106,7 @@ package struct WorkerDoor: Sendable {
             throw CallError(.notFound, "worker '\(node)' has no lease here: attach first")
         }
         directory.heard(context.peer.hello)
+        if call.isLeaving == true { loop.news(.gone(node, session: session.number)) }
         loop.news(.room(node, session: session.number, free: session.said.freeSlots, session.standing))
         var answer = LeaseRenew()
         (answer.worker, answer.epoch) = (node, call.epoch)
@@ -166,7 +167,7 @@ func pairs(_ labels: [String]) -> [(name: String, value: String)] {
 
 extension WorkerSession {
     /// Whether it is given something, and why not.
-    var standing: Placement.Standing { takesNew ? .available : isCordoned ? .cordoned : .draining }
+    var standing: Placement.Standing { takesNew ? .available : isCordoned && draining == nil ? .cordoned : .draining }
 
     /// What placement is told of it. The labels were read when it came.
     var offer: Placement.Offer {

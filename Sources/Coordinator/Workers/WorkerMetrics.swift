@@ -13,6 +13,8 @@ struct WorkerMetrics: Sendable {
     let denied: Counter
     let unsent: Counter
     let doubted: Counter
+    let cordoned: Gauge
+    let drained: Counter
 
     init(_ metrics: MetricsRegistry) {
         attached = metrics.gauge("distric_workers_attached", "Workers in other processes that are with this node, which leads.")
@@ -31,5 +33,7 @@ struct WorkerMetrics: Sendable {
             "distric_worker_assignments_unsent_total", "Assignments whose worker had gone before they were sent: placed anew.")
         doubted = metrics.counter(
             "distric_workers_doubted_total", "Workers that got nothing more since gossip had them for dead, until they came again.")
+        cordoned = metrics.gauge("distric_workers_cordoned", "Workers that are with this node, which leads, and take nothing new.")
+        drained = metrics.counter("distric_workers_drained_total", "Workers that were to be empty, and are.")
     }
 }

@@ -28,6 +28,10 @@ package final class WorkerSession: WorkerLink {
         package var freeSlots = 0
         package var load = 0.0
         package var isCordoned = false
+        package var drain: DrainProgress?
+        /// By how much its clock is ahead of this node's, with the time that the word took.
+        package var clockOffset: Duration?
+        package var renewedAt: Instant?
     }
 
     private struct State {
@@ -35,6 +39,8 @@ package final class WorkerSession: WorkerLink {
         var waiting: CheckedContinuation<Void, Never>?
         var end: CallError?
         var said = Said()
+        /// An order that its renewals do not confirm yet, and how many of them may be older than the order.
+        var ordered: (isCordoned: Bool, isDraining: Bool, left: Int)?
         /// It runs more than it has room for, by its own words.
         var isDistrusted = false
         /// It refused something, and has not said since that it has room.
@@ -65,6 +71,12 @@ package final class WorkerSession: WorkerLink {
     package var node: NodeID { origin.node }
     package var said: Said { state.withLock { $0.said } }
     package var isCordoned: Bool { state.withLock { $0.said.isCordoned } }
+    package var draining: DrainProgress? { state.withLock { $0.said.drain } }
+    package var room: WorkerRoom? {
+        state.withLock { state in
+            state.said.renewedAt.map { _ in WorkerRoom(running: state.said.running, free: state.said.freeSlots, load: state.said.load) }
+        }
+    }
     package var isDistrusted: Bool { state.withLock { $0.isDistrusted } }
     package var isOpen: Bool { state.withLock { $0.end == nil } }
 
@@ -84,11 +96,28 @@ package final class WorkerSession: WorkerLink {
     }
 
     package func cordon(_ flag: Bool) {
-        state.withLock { $0.said.isCordoned = flag }
+        state.withLock { state in
+            state.said.isCordoned = flag
+            if !flag { state.said.drain = nil }
+            state.ordered = (flag, state.said.drain != nil, Self.olderRenewals)
+        }
         var terms = LeaseTerms()
         terms.isCordoned = flag
         _ = post { $0.append(oneWay: terms) }
     }
+
+    package func drain(within limit: Duration) {
+        state.withLock { state in
+            state.said.isCordoned = true
+            state.said.drain = DrainProgress(left: max(.zero, limit))
+            state.ordered = (true, true, Self.olderRenewals)
+        }
+        var terms = LeaseTerms()
+        (terms.isCordoned, terms.drainMilliseconds) = (true, UInt64(max(0, limit.milliseconds)))
+        _ = post { $0.append(oneWay: terms) }
+    }
+
+    private static let olderRenewals = 2
 
     /// The answer comes as reports: the worker says what became of what it does not run.
     package func reconcile(_ held: [HeldAssignment]) -> [TaskReport] {
@@ -152,16 +181,35 @@ package final class WorkerSession: WorkerLink {
     // MARK: What it says
 
     /// - Returns: whether it has begun to run more than it has room for.
-    func note(_ call: LeaseRenew) -> Bool {
+    func note(_ call: LeaseRenew, at now: Instant, wall: ClusterTime) -> Bool {
         state.withLock { state in
+            state.said.renewedAt = now
+            state.said.clockOffset = call.wallMilliseconds.map { ClusterTime(milliseconds: $0).duration(since: wall) }
             state.said.running = call.fences.count
             state.said.freeSlots = min(Int(call.freeSlots), capacity.slots)
             state.said.load = call.load.isFinite ? call.load : 0
-            if let flag = call.isCordoned { state.said.isCordoned = flag }
+            Self.take(call, &state)
             let isLie = call.fences.count > capacity.slots
             if state.said.freeSlots > 0 { state.isHeldOff = false }
             defer { if isLie { state.isDistrusted = true } }
             return isLie && !state.isDistrusted
+        }
+    }
+
+    /// What was said before an order was heard does not undo it.
+    private static func take(_ call: LeaseRenew, _ state: inout State) {
+        if let ordered = state.ordered {
+            let isHeard = call.isCordoned == ordered.isCordoned && (call.drainLeftMilliseconds != nil) == ordered.isDraining
+            guard isHeard || ordered.left == 0 else {
+                state.ordered?.left -= 1
+                return
+            }
+            state.ordered = nil
+        }
+        if let flag = call.isCordoned { state.said.isCordoned = flag }
+        state.said.drain = call.drainLeftMilliseconds.map {
+            DrainProgress(
+                left: .milliseconds(Int64(clamping: $0)), finished: Int(call.drainFinished ?? 0), givenBack: Int(call.drainGivenBack ?? 0))
         }
     }
 
@@ -172,6 +220,13 @@ package final class WorkerSession: WorkerLink {
 }
 
 extension TaskReport {
+    /// Of what the log has with a worker that has said that it never began it.
+    static func neverStarted(_ held: HeldAssignment, at time: ClusterTime) -> TaskReport {
+        TaskReport(
+            run: held.run, task: held.task, attempt: held.attempt, fence: held.fence, outcome: .neverStarted, startedAt: time, endedAt: time
+        )
+    }
+
     /// Of an assignment that nobody has begun, and nobody will.
     static func neverStarted(_ assignment: TaskAssignment) -> TaskReport {
         TaskReport(

@@ -160,7 +160,7 @@ package final class WorkerSessions: Sendable {
         }
         guard let session else { return nil }
         metrics.renewals.increment()
-        guard session.note(call) else { return session }
+        guard session.note(call, at: now, wall: telemetry.clock.wall) else { return session }
         metrics.overcommitted.increment()
         telemetry.events.emit(
             "worker.overcommitted", subject: node.text, severity: .error,
@@ -173,6 +173,9 @@ package final class WorkerSessions: Sendable {
 
     /// Anybody that is attached, in this process or another.
     package func worker(_ node: NodeID) -> (any WorkerLink)? { state.withLock { $0.sessions[node] ?? $0.locals[node] } }
+
+    /// Whether it may still come back before what it has counts as lost.
+    package func isBelieved(_ node: NodeID) -> Bool { state.withLock { $0.leases[node].map { !$0.isOver } ?? false } }
 
     /// Those in other processes, in the order of their ids.
     package var attached: [(session: WorkerSession, renewedAt: Instant?)] {

@@ -60,23 +60,6 @@ package struct Health: AsyncParsableCommand {
     }
 }
 
-/// `distric nodes`.
-package struct Nodes: AsyncParsableCommand {
-    package static let configuration = CommandConfiguration(commandName: "nodes", abstract: "The nodes of the cluster.")
-    @OptionGroup var common: CommonOptions
-    package init() {}
-
-    @concurrent
-    package func run() async throws {
-        let answer = try await common.client.get("/api/v1/cluster/nodes")
-        let columns = [
-            Column("NODE", "id"), Column("ROLE", "role"), Column("STATE", "state"), Column("VERSION", "version"), Column("SLOTS", "slots"),
-            Column("STARTED", "startedAt"),
-        ]
-        common.print(answer["items"]?.list ?? [], columns, empty: "no node")
-    }
-}
-
 /// `distric events`.
 package struct Events: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(

@@ -48,7 +48,9 @@ package struct Raft: AsyncParsableCommand {
         @OptionGroup var common: CommonOptions
 
         @concurrent
-        func run() async throws {
+        func run() async throws { try await Self.run(common) }
+
+        static func run(_ common: CommonOptions) async throws {
             let answer = try await common.client.get("/api/v1/raft/peers")
             common.print(answer["items"]?.list ?? [], RaftRows.peers, name: "node", empty: "no member is known")
             guard answer["partial"]?.bool == true else { return }
@@ -73,7 +75,9 @@ package struct Raft: AsyncParsableCommand {
         func validate() throws { try RaftChange.check(id) }
 
         @concurrent
-        func run() async throws {
+        func run() async throws { try await Self.run(id, learner: learner, common) }
+
+        static func run(_ id: String, learner: Bool, _ common: CommonOptions) async throws {
             let body: Value = ["add": .string(id), "role": .string(learner ? "learner" : "voter")]
             let answer = try await RaftChange.send("POST", "/members", body, common)
             let next = learner ? ", 'distric raft promote \(id)' lets it vote" : ""
@@ -100,16 +104,21 @@ package struct Raft: AsyncParsableCommand {
         @concurrent
         func run() async throws {
             // Who may only read is refused by what would send it.
-            if try !common.client.isReadOnly { try confirm() }
+            if try !common.client.isReadOnly { try Self.confirm(id, common) }
+            try await Self.run(id, common)
+        }
+
+        static func run(_ id: String, _ common: CommonOptions) async throws {
             let answer = try await RaftChange.send("DELETE", "/members/\(id)", nil, common)
             RaftChange.tell(
                 answer, "\(id) is no member any more", next: "stop that node; 'distric raft status' shows who is left", common)
         }
 
-        private func confirm() throws(CommandFailure) {
+        /// - Parameter command: what is typed to do it without being asked.
+        static func confirm(_ id: String, _ common: CommonOptions, command: String = "raft remove") throws(CommandFailure) {
             guard !common.yes else { return }
             guard let ask = Session.current.ask else {
-                throw CommandFailure(.usage, "'\(id)' would leave the Raft group; 'distric raft remove \(id) --yes' does it")
+                throw CommandFailure(.usage, "'\(id)' would leave the Raft group; 'distric \(command) \(id) --yes' does it")
             }
             let typed = ask("\(id) leaves the Raft group; its node goes on, out of service.\ntype \(id) to go on: ")
             guard typed == id else { throw CommandFailure(.failed, "nothing was done; the name is '\(id)'") }

@@ -103,6 +103,7 @@ package struct CommandIndex: Equatable, Sendable {
 
     /// What the next word of a command names, when that is a live object.
     package func objects(along words: [String]) -> Objects? {
+        if words.count == 2, words[0] == "cluster", ["join", "leave"].contains(words[1]) { return .nodes }
         guard let noun = words.first, words.count >= 2, let kind = Objects(rawValue: noun) else { return nil }
         switch (kind, words[1]) {
         case (.raft, "remove"), (.raft, "promote"): return words.count == 2 ? .raft : nil
@@ -112,7 +113,7 @@ package struct CommandIndex: Equatable, Sendable {
         case (.raft, "log"):
             return words.last == "--node" || words.count > 2 && words.count < 5 && words[2] == "diff" ? .raft : nil
         default:
-            let verbs = ["show", "cancel", "retry", "watch", "logs", "resolve", "why", "delete"]
+            let verbs = ["show", "cancel", "retry", "watch", "logs", "resolve", "why", "delete", "cordon", "uncordon", "drain"]
             return verbs.contains(words[1]) && words.count == 2 ? kind : nil
         }
     }

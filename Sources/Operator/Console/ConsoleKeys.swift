@@ -62,7 +62,7 @@ extension ConsoleState {
         case .log: openLog()
         case .compare: compareLog()
         case .resolve: resolve()
-        case .cancel, .retry, .delete, .transfer, .promote, .snapshot: return ask(action)
+        case .cancel, .retry, .delete, .transfer, .promote, .snapshot, .cordon, .uncordon, .drain: return ask(action)
         case .edit: return edit()
         case .copy: return copy()
         case .save: return save()

@@ -22,6 +22,13 @@ enum DangerTier: Sendable {
         "raft add": (.moderate, "It gets the whole log, and counts for the quorum once it votes."),
         "raft promote": (.moderate, "It votes from then on, and counts for the quorum."),
         "raft transfer": (.moderate, "Another voter leads from then on. Writes wait while it changes."),
+        "nodes cordon": (.moderate, "It keeps what it runs and gets nothing new, also after a restart, until it is uncordoned."),
+        "nodes drain": (
+            .moderate, "It gets nothing new; after the deadline what may be done again is given to other workers. A leader hands over."
+        ),
+        "cluster freeze": (.moderate, "In the whole cluster no message is taken, or no task is given out, until it is thawed."),
+        "cluster join": (.moderate, "It gets the whole log, and counts for the quorum once it votes."),
+        "cluster leave": (.severe, "It is emptied, hands over what it leads, and leaves the Raft group; its node goes on, out of service."),
         "chaos link": (.moderate, "What the node sends there is lost or late until it is healed."),
         "chaos disk": (.moderate, "A sync that fails stops the node's log until it is started again."),
         "cluster resume": (.moderate, "Waits end, deadlines pass and retries begin; what the old cluster did meanwhile may be done again."),
@@ -29,7 +36,7 @@ enum DangerTier: Sendable {
         "raft snapshot": (.moderate, "The node that is asked writes its state to disk and lets go of the log that this stands for."),
     ]
     /// These ask by themselves where nobody has asked before.
-    private static let asking: Set = ["raft remove"]
+    private static let asking: Set = ["raft remove", "cluster leave"]
 
     /// What a command asks for, and what it does to whatever it is about.
     ///

@@ -18,8 +18,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
     case sort, mark
     case markRange = "mark_range"
     case markAll = "mark_all"
-    case detail, follow, pause, why, source, log, compare, cancel, retry, resolve, edit, delete, transfer, promote, snapshot, copy, save,
-        help, redraw
+    case detail, follow, pause, why, source, log, compare, cancel, retry, resolve, edit, delete, transfer, promote, snapshot, cordon,
+        uncordon, drain, copy, save, help, redraw
     case suspend, interrupt
     case tab1 = "view_1"
     case tab2 = "view_2"
@@ -71,6 +71,9 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .transfer: "let the selected member of the Raft group lead"
         case .promote: "let the selected learner vote"
         case .snapshot: "write a snapshot, and let go of the log before it"
+        case .cordon: "give the selected worker nothing new"
+        case .uncordon: "give it tasks again"
+        case .drain: "empty the selected node, so that it can be stopped"
         case .copy: "copy the selected id to the clipboard (OSC 52)"
         case .save: "save the view as text; :save FILE takes .txt, .ansi, .json or .csv"
         case .help: "all keys"
@@ -89,7 +92,7 @@ package enum KeyAction: String, CaseIterable, Sendable {
     /// Changes something on the node.
     package var isMutating: Bool {
         switch self {
-        case .cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot: true
+        case .cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .cordon, .uncordon, .drain: true
         default: false
         }
     }
@@ -136,6 +139,9 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .transfer: ["T"]
         case .promote: ["P"]
         case .snapshot: ["S"]
+        case .cordon: ["C"]
+        case .uncordon: ["U"]
+        case .drain: ["E"]
         case .copy: ["c"]
         case .save: ["w"]
         case .help: ["?", "F1"]

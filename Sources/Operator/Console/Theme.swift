@@ -110,12 +110,14 @@ package enum StateLook: String, CaseIterable, Sendable {
     /// For the words of the API: states of runs, tasks, nodes, health, severities.
     package init(word: String) {
         switch word {
-        case "succeeded", "up", "alive", "leader", "yes", "info", "done", "live", "applied", "same": self = .ok
-        case "running", "leased", "follower", "committed": self = .run
+        case "succeeded", "up", "alive", "leader", "yes", "info", "done", "live", "applied", "same", "available": self = .ok
+        case "running", "leased", "follower", "committed", "full": self = .run
         case "queued", "pending", "waiting", "draining", "learner", "appended", "missing": self = .wait
-        case "held", "degraded", "suspect", "warning", "stale", "timed_out", "candidate", "silent", "after": self = .warn
-        case "failed", "down", "dead", "error", "critical", "differs": self = .fail
-        case "skipped", "cancelled", "disabled", "no", "left", "": self = .off
+        case "held", "degraded", "suspect", "warning", "stale", "timed_out", "candidate", "silent", "after", "overdue",
+            "frozen":
+            self = .warn
+        case "failed", "down", "dead", "error", "critical", "differs", "lost", "distrusted": self = .fail
+        case "skipped", "cancelled", "disabled", "no", "left", "", "cordoned", "drained": self = .off
         default: self = .unknown
         }
     }

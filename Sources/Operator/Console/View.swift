@@ -19,7 +19,7 @@ package enum View: String, CaseIterable, Sendable {
     package var summary: String {
         switch self {
         case .pulse: "the cluster at a glance"
-        case .nodes: "machines, their role and load"
+        case .nodes: "coordinators and workers: role, state, what each takes and runs"
         case .raft: "roles over time, term, commit and lag of each coordinator"
         case .gossip: "who is alive"
         case .connections: "who is connected for calls"

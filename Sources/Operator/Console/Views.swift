@@ -7,7 +7,7 @@ enum Views {
     static func spec(_ view: View) -> ViewSpec { all[view] ?? ViewSpec(title: view.rawValue) }
 
     private static let all: [View: ViewSpec] = [
-        .pulse: ViewSpec(title: "pulse"), .help: ViewSpec(title: "help"), .output: ViewSpec(title: "output"), .nodes: nodes,
+        .pulse: ViewSpec(title: "pulse"), .help: ViewSpec(title: "help"), .output: ViewSpec(title: "output"), .nodes: NodesView.spec,
         .raft: RaftView.spec, .raftLog: RaftLogView.spec,
         .gossip: GossipView.spec, .connections: connections,
         .messages: messages, .rules: rules, .workflows: workflows, .runs: runs, .tasks: tasks,
@@ -34,25 +34,7 @@ enum Views {
         return key
     }
 
-    // MARK: The cluster
-
-    static let nodes = ViewSpec(
-        title: "nodes", rows: .remote { list("/api/v1/cluster/nodes", $0) },
-        columns: [
-            .plain("NODE", "id", .flexible(12), rank: 0), .state("STATE", "state"), .plain("RAFT", "raft", .fixed(9)),
-            .plain("ROLE", "role", .fixed(20), rank: 2), .plain("RUN", "running", .fixed(4), right: true),
-            .plain("SLOTS", "slots", .fixed(5), right: true), .plain("VERSION", "version", .fixed(8), rank: 3),
-            .age("UP", "startedAt", path: "startedAt", rank: 2),
-        ],
-        detail: { row, context in
-            [
-                .fact("node", Words.plain(row["id"]), .bright), .fact("role", Words.plain(row["role"])),
-                .fact("version", Words.plain(row["version"])), .fact("up since", Words.plain(row["startedAt"])),
-                .fact("slots", "\(Words.plain(row["running"])) of \(Words.plain(row["slots"])) in use"), Line(),
-                Line("enter: the tasks on it", .dim),
-            ]
-        },
-        open: { row, _ in row["id"]?.string.map { Place(.node, $0) } })
+    // MARK: Who is there
 
     static let connections = ViewSpec(
         title: "connections", rows: .remote { list("/api/v1/rpc/connections", $0) },

@@ -91,7 +91,7 @@ package final class LiveFacts: Sendable {
             case .workflows: ("/api/v1/workflows", "name")
             case .messages: ("/api/v1/messages", "id")
             case .traces: ("/api/v1/traces", "traceId")
-            case .nodes: ("/api/v1/cluster/nodes", "id")
+            case .nodes: ("/api/v1/nodes", "id")
             case .raft: ("/api/v1/raft/peers", "node")
             }
         let answer = try? await client.get(path, [("window", "0:\(Self.nameLimit)")])

@@ -121,7 +121,7 @@ final class ClusterChecks {
             world.coverage.saw(.runAgain)
             moved(nil, start.run, entry, in: world)
         case .activate: world.coverage.saw(.catalogChanged)
-        case .stage, .digest, .featureLevel: break
+        case .stage, .digest, .featureLevel, .freeze: break
         }
     }
 

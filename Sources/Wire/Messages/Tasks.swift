@@ -257,6 +257,14 @@ package struct LeaseRenew: WireCall {
     package var leaseMilliseconds: UInt64?
     /// It takes nothing new.
     package var isCordoned: Bool?
+    /// It empties itself: for how long what runs may still go on, how many attempts have ended since, and how many it gave back.
+    package var drainLeftMilliseconds: UInt64?
+    package var drainFinished: UInt32?
+    package var drainGivenBack: UInt32?
+    /// The machine's wall clock as it sends this.
+    package var wallMilliseconds: UInt64?
+    /// It stops, and has reported all that it ever began: what the log has with it else was never begun, and never will be.
+    package var isLeaving: Bool?
 
     package init() {}
 
@@ -268,6 +276,11 @@ package struct LeaseRenew: WireCall {
         try coder.field(5, "load", &load)
         try coder.field(6, "lease_ms", &leaseMilliseconds)
         try coder.field(7, "is_cordoned", &isCordoned)
+        try coder.field(8, "drain_left_ms", &drainLeftMilliseconds)
+        try coder.field(9, "drain_finished", &drainFinished)
+        try coder.field(10, "drain_given_back", &drainGivenBack)
+        try coder.field(11, "wall_ms", &wallMilliseconds)
+        try coder.field(12, "is_leaving", &isLeaving)
     }
 }
 

@@ -69,6 +69,8 @@ package struct LeaseTerms: WireMessage {
     package var coordinatorURLs: [String] = []
     /// Whether the worker is to take nothing new; nil changes nothing.
     package var isCordoned: Bool?
+    /// It is to empty itself: what runs may go on for so long. Nil changes nothing; with `isCordoned` false it empties itself no more.
+    package var drainMilliseconds: UInt64?
 
     package init() {}
 
@@ -79,6 +81,7 @@ package struct LeaseTerms: WireMessage {
         try coder.list(4, "coordinators", &coordinators)
         try coder.field(5, "is_cordoned", &isCordoned)
         try coder.list(6, "coordinator_urls", &coordinatorURLs)
+        try coder.field(7, "drain_ms", &drainMilliseconds)
     }
 }
 
