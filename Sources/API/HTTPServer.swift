@@ -95,6 +95,7 @@ package enum HTTPServer {
         UpgradeRoutes(info: info).add(to: api)
         BackupRoutes(info: info).add(to: api)
         ChaosRoutes(node: info.node, control: info.chaos, peers: { info.consensus.members.map(\.node) }).add(to: api)
+        DemoRoutes(info: info).add(to: api)
         let node = NodeRoutes(info: info)
         node.add(to: api)
         node.addRoot(to: router)

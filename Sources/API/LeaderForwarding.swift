@@ -61,6 +61,7 @@ struct LeaderForwarding: RouterMiddleware {
     private static func isForThisNode(_ request: Request) -> Bool {
         let path = request.uri.path
         return path == "/api/v1/logs/levels" || path == "/api/v1/raft:snapshot" || path.hasPrefix("/api/v1/chaos")
+            || path.hasPrefix("/api/v1/demo/")
             || request.method == .post && path.hasSuffix(":validate")
     }
 

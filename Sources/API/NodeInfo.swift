@@ -20,6 +20,8 @@ package struct NodeInfo: Sendable {
     /// Who is there, as this node believes; nil where it does not gossip.
     package var gossip: MembershipView?
     package var isGossipSealed = false
+    /// The demo that it is a member of; nil for any other node.
+    package var demo: (any DemoControl)?
     package let watchers: Watchers
     /// What this node's group agrees on, and who leads it.
     package let consensus: any Consensus

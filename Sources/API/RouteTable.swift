@@ -29,6 +29,8 @@ enum RouteTable {
         ("/api/v1/chaos/disk", ["DELETE", "POST"]),
         ("/api/v1/backup", ["GET"]), ("/api/v1/cluster:resume", ["POST"]), ("/api/v1/cluster:freeze", ["POST"]),
         ("/api/v1/cluster:thaw", ["POST"]),
+        ("/api/v1/demo", ["GET"]), ("/api/v1/demo/nodes/*:kill", ["POST"]), ("/api/v1/demo/nodes/*:restart", ["POST"]),
+        ("/api/v1/demo/nodes/*:pause", ["POST"]), ("/api/v1/demo/nodes/*:resume", ["POST"]),
         ("/api/v1/events", ["GET"]), ("/api/v1/traces", ["GET"]), ("/api/v1/traces/*", ["GET"]), ("/health/live", ["GET"]),
         ("/health/ready", ["GET"]),
         ("/metrics", ["GET"]),

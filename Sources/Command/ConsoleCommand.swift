@@ -100,7 +100,7 @@ struct ConsoleCommand: AsyncParsableCommand {
         var node: EmbeddedNode?
         if connect == nil {
             node = try await EmbeddedNode.start(
-                data: nil, temporary: ephemeral, examples: false, takesSignals: !options.wantsScreen)
+                data: nil, temporary: ephemeral, takesSignals: !options.wantsScreen)
         }
         let url = connect ?? node?.url ?? ""
         do {
@@ -119,6 +119,8 @@ struct ConsoleRunning: Sendable {
     let url: String
     let context: String
     let hasTour: Bool
+    /// Of a demo with members that can be killed.
+    var isDemo = false
     var isProtected = false
     var theme: String?
 
@@ -134,6 +136,7 @@ struct ConsoleRunning: Sendable {
         settings.isReadOnly = session.isReadOnly
         settings.isProtected = isProtected
         settings.hasTour = hasTour
+        settings.isDemo = isDemo
         let isUTF8 = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty }.map {
             $0.uppercased().contains("UTF-8") || $0.uppercased().contains("UTF8")
         }

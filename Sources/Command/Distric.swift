@@ -33,7 +33,8 @@ struct Distric: AsyncParsableCommand {
         version: Node.version,
         subcommands: [ConsoleCommand.self, DemoCommand.self, ShellCommand.self, NodeCommand.self, InitCommand.self] + asking
             + [
-                ClusterCommand.self, BackupCommand.self, Dashboards.self, PingCommand.self, WireCommand.self, SimulateCommand.self,
+                ClusterCommand.self, BackupCommand.self, Dashboards.self, PingCommand.self,
+                WireCommand.self, SimulateCommand.self,
                 CertsCommand.self, ConfigCommand.self,
                 CompletionCommand.self, VersionCommand.self,
             ], defaultSubcommand: ConsoleCommand.self)

@@ -18,7 +18,7 @@ final class EmbeddedNode: Sendable {
     /// - Parameters:
     ///   - data: its folder; nil for a temporary one that goes away with it.
     ///   - takesSignals: SIGTERM and SIGINT end it and the program: where there is no screen that would take them.
-    static func start(data: String?, temporary: Bool, examples: Bool, takesSignals: Bool) async throws -> EmbeddedNode {
+    static func start(data: String?, temporary: Bool, takesSignals: Bool) async throws -> EmbeddedNode {
         var path: String?
         if temporary, data == nil {
             let made = FileManager.default.temporaryDirectory.appending(path: "distric-\(getpid())-\(UInt32.random(in: 0...UInt32.max))")
@@ -31,7 +31,7 @@ final class EmbeddedNode: Sendable {
         ]
         if let folder = data ?? path { flags.append(("node.data", "the console", folder)) }
         let environment = ProcessInfo.processInfo.environment
-        if examples || environment["DISTRIC_WORKER_ALLOW_EXEC"] == nil {
+        if environment["DISTRIC_WORKER_ALLOW_EXEC"] == nil {
             flags.append(("worker.allow_exec", "the console", "/usr/bin/sort,/usr/bin/wc"))
         }
         let settings = try Settings(file: nil, environment: environment, flags: flags)

@@ -6,18 +6,24 @@ import Synchronization
 /// Ctrl-C as a flag, for commands that have something to say when they are ended.
 final class InterruptFlag: Sendable {
     private let flag = Atomic(false)
-    private nonisolated(unsafe) let source: any DispatchSourceSignal
+    private let signals: [Int32]
+    private nonisolated(unsafe) var sources: [any DispatchSourceSignal] = []
 
-    init() {
-        signal(SIGINT, SIG_IGN)
-        source = DispatchSource.makeSignalSource(signal: SIGINT)
-        source.setEventHandler { [weak self] in self?.flag.store(true, ordering: .relaxed) }
-        source.resume()
+    /// - Parameter signals: Ctrl-C alone, or others too.
+    init(_ signals: [Int32] = [SIGINT]) {
+        self.signals = signals
+        for number in signals {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number)
+            source.setEventHandler { [weak self] in self?.flag.store(true, ordering: .relaxed) }
+            source.resume()
+            sources.append(source)
+        }
     }
 
     deinit {
-        source.cancel()
-        signal(SIGINT, SIG_DFL)
+        for source in sources { source.cancel() }
+        for number in signals { signal(number, SIG_DFL) }
     }
 
     var isSet: Bool { flag.load(ordering: .relaxed) }

@@ -1,4 +1,4 @@
-import API
+package import API
 import Cluster
 import Coordinator
 import CoreMetrics
@@ -37,13 +37,17 @@ public final class Node: Sendable {
     private let startedAt: ClusterTime
     private let logger: Logger
     private let serving = ServingGroup()
+    /// Nil where it is no member of a demo: then it dies with its process.
+    private let mortality: Mortality?
 
     /// Opens the data folder and recovers; nothing listens yet.
     ///
     /// - Parameter guardProgram: a `distric` binary whose hidden entry starts `exec@1` tasks under limits; nil starts them without.
     /// - Parameter logDescriptor: where log lines go; a console that draws on the terminal gives a file's.
-    package init(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2) throws(DistriCError) {
+    /// - Parameter demo: what it is a member of, in one process with others.
+    package init(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, demo: (any DemoControl)? = nil) throws(DistriCError) {
         self.settings = settings
+        mortality = demo == nil ? nil : Mortality()
         (host, port) = try Self.address(settings, "http.address")
         healthAddress = settings.text("health.address").isEmpty ? nil : try Self.address(settings, "health.address")
         try Self.checkRoles(settings)
@@ -60,7 +64,7 @@ public final class Node: Sendable {
             ) { Self.newID() }
         }
         try plan.check(folder.identity.node)
-        let plain = FileDisk()
+        let plain: any Disk = mortality?.disk ?? FileDisk()
         // Before anything is written that would find none.
         try Self.storage { () throws(StorageError) in try DiskGuard.makeRoom(path: path, disk: plain, settings: room) }
         (telemetry, sink, spanExport) = try Self.telemetry(settings, folder, plain, clock, logDescriptor)
@@ -98,6 +102,7 @@ public final class Node: Sendable {
         (info.gossip, info.isGossipSealed) = (network.gossip?.view, network.gossipPlan?.ring != nil)
         let hints = WorkerHints(coordinator.loop.sessions)
         network.gossip?.watch { hints.hear($0) }
+        info.demo = demo
         self.info = info
         self.network = network
         calls = NodeCalls(plan, settings, info: info, folder: folder.path, network: network, worker: worker)
@@ -194,6 +199,7 @@ public final class Node: Sendable {
     }
 
     private func stop() async {
+        if mortality?.isDead == true { return await decay() }
         await coordinator.handOver()
         await network.gossip?.leave()
         coordinator.loop.dismissWorkers()
@@ -205,6 +211,15 @@ public final class Node: Sendable {
         await calls.closeNetwork()
         logger.info("stopped")
         sink.flush()
+    }
+
+    /// What is left of a node that has died is taken apart; nothing of it is written or sent.
+    private func decay() async {
+        await calls.close(grace: .zero)
+        info.chaos?.end()
+        coordinator.stop()
+        await calls.closeNetwork()
+        folder.release()
     }
 
     private func announceRecovery() {
@@ -246,6 +261,20 @@ public final class Node: Sendable {
     }
 
     func closeStreams() { telemetry.events.close() }
+}
+
+extension Node: Mortal {
+    var isLeading: Bool { coordinator.loop.isLeading }
+
+    func die() {
+        mortality?.die(network)
+        // Who waits on a thread that stands still would wait for ever.
+        mortality?.move()
+    }
+
+    func hold() { mortality?.hold([network.onLoop, coordinator.loop.probe]) }
+    func goOn() { mortality?.move() }
+    func tell(_ kind: String, _ subject: String, _ text: String) { telemetry.events.emit(kind, subject: subject, severity: .warning, text) }
 }
 
 // MARK: Assembly

@@ -31,7 +31,7 @@ struct NodeDisk: Sendable {
     let chaos: ChaosControl?
 
     /// - Parameter links: the faults of all that this node sends; nil where nothing may be disturbed.
-    init(_ disk: FileDisk, folder: String, links: LinkFaults?, telemetry: Telemetry) {
+    init(_ disk: any Disk, folder: String, links: LinkFaults?, telemetry: Telemetry) {
         guard let links else {
             (log, chaos) = (disk, nil)
             return

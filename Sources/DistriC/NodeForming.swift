@@ -1,4 +1,4 @@
-import API
+package import API
 import Cluster
 import Coordinator
 import Foundation
@@ -25,14 +25,14 @@ extension Node {
     }
 
     /// - Parameter stopsOnSignals: SIGTERM and SIGINT end the waiting with a `CancellationError`.
-    package static func open(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, stopsOnSignals: Bool = false)
-        async throws -> Node
-    {
+    package static func open(
+        settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, stopsOnSignals: Bool = false, demo: (any DemoControl)? = nil
+    ) async throws -> Node {
         guard !WorkerNode.isMeant(by: settings) else {
             throw DistriCError(.badConfiguration, "node.role is worker alone: such a node is opened with WorkerNode.open(settings:)")
         }
         try await findCluster(settings, logDescriptor, stopsOnSignals: stopsOnSignals)
-        return try Node(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor)
+        return try Node(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor, demo: demo)
     }
 
     /// Where the folder is empty: waits for those with whom its cluster begins, or who have one.

@@ -117,6 +117,9 @@ struct NodeNetwork: Sendable {
         gossip?.update { $0.http = http }
     }
 
+    /// What is done there, in turn with all else.
+    func onLoop(_ body: @escaping @Sendable () -> Void) { group.next().execute(body) }
+
     func close() async {
         await gossip?.stop()
         client.close()

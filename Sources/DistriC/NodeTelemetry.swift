@@ -8,7 +8,7 @@ import Storage
 /// What a node tells of itself, made from its settings: log, metrics, traces, events, health.
 extension Node {
     static func telemetry(
-        _ settings: Settings, _ folder: DataFolder, _ disk: FileDisk, _ clock: SystemClock, _ logDescriptor: Int32
+        _ settings: Settings, _ folder: DataFolder, _ disk: any Disk, _ clock: SystemClock, _ logDescriptor: Int32
     ) throws(DistriCError) -> (Telemetry, LogSink, SpanExport?) {
         let node = folder.identity.node
         let logs = LogRing(first: LogRing.first(at: clock.wall))

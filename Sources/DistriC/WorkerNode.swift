@@ -30,18 +30,21 @@ public final class WorkerNode: Sendable {
     private let port: Int
     private let logger: Logger
     private let serving = ServingGroup()
+    private let mortality: Mortality?
 
     /// Whether settings make a node that is a worker and nothing else.
     package static func isMeant(by settings: Settings) -> Bool { settings.list("node.role") == ["worker"] }
 
     /// Opens the data folder; nothing listens yet. An empty folder must have found its cluster: see `open`.
-    package init(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2) throws(DistriCError) {
+    /// - Parameter isMortal: it shares its process with others, and may have to die without them.
+    package init(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, isMortal: Bool = false) throws(DistriCError) {
         self.settings = settings
+        mortality = isMortal ? Mortality() : nil
         (host, port) = try Node.address(settings, "http.address")
         try Node.checkRoles(settings)
         plan = try NodeCalls.Plan(settings)
         let clock = SystemClock()
-        let (path, disk) = (Node.dataPath(settings), FileDisk())
+        let (path, disk): (String, any Disk) = (Node.dataPath(settings), mortality?.disk ?? FileDisk())
         let wanted = try Node.nodeID(settings)
         let founding = try Node.storage { () throws(StorageError) in try Founding.read(path, disk: disk) }
         guard let founding else {
@@ -90,16 +93,16 @@ public final class WorkerNode: Sendable {
     }
 
     /// - Parameter stopsOnSignals: SIGTERM and SIGINT end the waiting with a `CancellationError`.
-    package static func open(settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, stopsOnSignals: Bool = false)
-        async throws -> WorkerNode
-    {
+    package static func open(
+        settings: Settings, guardProgram: String?, logDescriptor: Int32 = 2, stopsOnSignals: Bool = false, isMortal: Bool = false
+    ) async throws -> WorkerNode {
         guard isMeant(by: settings) else {
             throw DistriCError(
                 .badConfiguration,
                 "node.role is \(settings.list("node.role").joined(separator: ",")): WorkerNode is for the role worker alone")
         }
         try await Node.findCluster(settings, logDescriptor, stopsOnSignals: stopsOnSignals)
-        return try WorkerNode(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor)
+        return try WorkerNode(settings: settings, guardProgram: guardProgram, logDescriptor: logDescriptor, isMortal: isMortal)
     }
 
     /// The id in the data folder.
@@ -171,6 +174,12 @@ public final class WorkerNode: Sendable {
     }
 
     private func stop(_ door: HealthDoor) async {
+        if mortality?.isDead == true {
+            await server.drain(grace: .zero)
+            await network.close()
+            await door.close()
+            return folder.release()
+        }
         await network.gossip?.leave()
         await server.drain(grace: .milliseconds(200))
         telemetry.events.emit("node.stopped", subject: id, "worker \(id) stops")
@@ -181,6 +190,19 @@ public final class WorkerNode: Sendable {
     }
 
     func closeStreams() { telemetry.events.close() }
+}
+
+extension WorkerNode: Mortal {
+    var isLeading: Bool { false }
+
+    func die() {
+        mortality?.die(network)
+        mortality?.move()
+    }
+
+    func hold() { mortality?.hold([network.onLoop]) }
+    func goOn() { mortality?.move() }
+    func tell(_ kind: String, _ subject: String, _ text: String) { telemetry.events.emit(kind, subject: subject, severity: .warning, text) }
 }
 
 /// The worker's front door as a service.

@@ -43,6 +43,9 @@ package final class DataFolder: Sendable {
 
     deinit { close(lockDescriptor) }
 
+    /// Lets others have the folder, though something may still hold this object: of a node that was made to die in a process that lives on.
+    package func release() { flock(lockDescriptor, LOCK_UN) }
+
     /// Locks the folder, and reads whose it is; an empty one becomes `node`'s. Fails before anything else is touched when another process
     /// holds it, it belongs to another node, or a newer program wrote it.
     /// - Parameters:

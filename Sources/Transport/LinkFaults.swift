@@ -32,6 +32,7 @@ package final class LinkFaults: Sendable {
 
     private let state: Mutex<State>
     private let isActive = Atomic(false)
+    private let isSevered = Atomic(false)
     private let lost = Atomic<Int>(0)
 
     package init(seed: UInt64) { state = Mutex(State(generator: SeededGenerator(seed: seed))) }
@@ -40,15 +41,21 @@ package final class LinkFaults: Sendable {
     package func set(_ fault: LinkFault?, to node: NodeID) {
         state.withLock { state in
             state.links[node] = fault
-            isActive.store(!state.links.isEmpty, ordering: .releasing)
+            isActive.store(!state.links.isEmpty || isSevered.load(ordering: .acquiring), ordering: .releasing)
         }
     }
 
     package func clear() {
         state.withLock { state in
             state.links = [:]
-            isActive.store(false, ordering: .releasing)
+            isActive.store(isSevered.load(ordering: .acquiring), ordering: .releasing)
         }
+    }
+
+    /// Nothing is sent to anybody any more, for good: the node has died.
+    package func sever() {
+        isSevered.store(true, ordering: .releasing)
+        isActive.store(true, ordering: .releasing)
     }
 
     package var all: [(node: NodeID, fault: LinkFault)] {
@@ -65,7 +72,9 @@ package final class LinkFaults: Sendable {
     }
 
     package func fate(to node: NodeID?) -> Fate {
-        guard isActive.load(ordering: .acquiring), let node else { return .sent }
+        guard isActive.load(ordering: .acquiring) else { return .sent }
+        if isSevered.load(ordering: .acquiring) { return .lost }
+        guard let node else { return .sent }
         let fate: Fate = state.withLock { state in
             guard let fault = state.links[node] else { return .sent }
             if fault.isCut || fault.loss > 0 && Double.random(in: 0..<1, using: &state.generator) < fault.loss { return .lost }

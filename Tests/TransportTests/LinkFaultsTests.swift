@@ -37,6 +37,18 @@ struct LinkFaultsTests {
         #expect(faults.lostCount == 10)
     }
 
+    @Test func `what is severed sends nothing to anybody, whatever is said of links later`() throws {
+        let faults = LinkFaults(seed: 1)
+        let a = try node("a")
+        faults.sever()
+        #expect(faults.fate(to: a) == .lost && faults.fate(to: nil) == .lost)
+        faults.set(LinkFault(delay: .seconds(1)), to: a)
+        faults.set(nil, to: a)
+        #expect(faults.fate(to: a) == .lost)
+        faults.clear()
+        #expect(faults.fate(to: a) == .lost && faults.fate(to: nil) == .lost)
+    }
+
     @Test func `a delay is what was set, and loss takes its share first`() throws {
         let faults = LinkFaults(seed: 5)
         let a = try node("a")

@@ -104,6 +104,7 @@ package struct CommandIndex: Equatable, Sendable {
     /// What the next word of a command names, when that is a live object.
     package func objects(along words: [String]) -> Objects? {
         if words.count == 2, words[0] == "cluster", ["join", "leave"].contains(words[1]) { return .nodes }
+        if words.count == 2, words[0] == "demo", ["kill", "restart", "pause", "resume"].contains(words[1]) { return .nodes }
         guard let noun = words.first, words.count >= 2, let kind = Objects(rawValue: noun) else { return nil }
         switch (kind, words[1]) {
         case (.raft, "remove"), (.raft, "promote"): return words.count == 2 ? .raft : nil

@@ -5,7 +5,7 @@ import Text
 extension ConsoleState {
     // MARK: Actions on rows
 
-    private func refusesChange(_ what: String) -> String? {
+    func refusesChange(_ what: String) -> String? {
         settings.isReadOnly
             ? "this console is read-only: \(what) is not possible here" : nil
     }
@@ -65,7 +65,7 @@ extension ConsoleState {
         return []
     }
 
-    private mutating func refuse(_ text: String, isProblem: Bool = false) -> [ConsoleEffect] {
+    mutating func refuse(_ text: String, isProblem: Bool = false) -> [ConsoleEffect] {
         say(text, isProblem: isProblem)
         return []
     }

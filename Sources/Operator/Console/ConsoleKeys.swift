@@ -63,6 +63,7 @@ extension ConsoleState {
         case .compare: compareLog()
         case .resolve: resolve()
         case .cancel, .retry, .delete, .transfer, .promote, .snapshot, .cordon, .uncordon, .drain: return ask(action)
+        case .kill, .restart: return steerDemo(action)
         case .edit: return edit()
         case .copy: return copy()
         case .save: return save()

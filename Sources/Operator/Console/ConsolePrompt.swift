@@ -234,6 +234,7 @@ extension ConsoleState {
             }
             setFilter(String(typed))
             return []
+        case "demo" where rest.first.map { !$0.hasPrefix("-") } ?? false: break
         case "console", "demo", "shell", "node":
             say("'\(first)' cannot run within the console", isProblem: true)
             return []

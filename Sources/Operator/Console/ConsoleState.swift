@@ -104,6 +104,8 @@ package struct ConsoleState: Equatable, Sendable {
         package var commands = CommandIndex()
         package var themes: [String] = []
         package var hasTour = false
+        /// Of a demo with members that can be killed.
+        package var isDemo = false
 
         package init(url: String, context: String = "") {
             self.url = url
@@ -190,6 +192,7 @@ package struct ConsoleState: Equatable, Sendable {
             case .value: wanted.append(FeedRequest(feed))
             }
         }
+        if settings.isDemo, place.view == .pulse { wanted.append(FeedRequest(Views.demoFeed)) }
         if let against = againstRequest { wanted.append(against) }
         if showsDetail, let row = selectedRow, let feed = spec.detailFeed?(row) { wanted.append(FeedRequest(feed, count: 1)) }
         var seen: Set<FeedKey> = []

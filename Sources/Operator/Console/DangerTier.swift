@@ -29,6 +29,12 @@ enum DangerTier: Sendable {
         "cluster freeze": (.moderate, "In the whole cluster no message is taken, or no task is given out, until it is thawed."),
         "cluster join": (.moderate, "It gets the whole log, and counts for the quorum once it votes."),
         "cluster leave": (.severe, "It is emptied, hands over what it leads, and leaves the Raft group; its node goes on, out of service."),
+        "demo kill": (
+            .moderate,
+            "It ends as in a crash. Another coordinator leads within some seconds, and the work of a worker goes to others: nothing that was acknowledged is lost."
+        ),
+        "demo restart": (.moderate, "What is down is begun again on its folder; one that runs is killed first."),
+        "demo pause": (.moderate, "It stands still and answers nobody until it is resumed; whoever leads is replaced by another."),
         "chaos link": (.moderate, "What the node sends there is lost or late until it is healed."),
         "chaos disk": (.moderate, "A sync that fails stops the node's log until it is started again."),
         "cluster resume": (.moderate, "Waits end, deadlines pass and retries begin; what the old cluster did meanwhile may be done again."),

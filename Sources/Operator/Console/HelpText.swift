@@ -9,7 +9,8 @@ package enum HelpText {
         (
             "Asking and doing",
             [
-                .why, .source, .log, .compare, .retry, .cancel, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .mark, .markRange,
+                .why, .source, .log, .compare, .retry, .cancel, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .kill, .restart,
+                .mark, .markRange,
                 .markAll,
             ]
         ),

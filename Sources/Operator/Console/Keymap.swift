@@ -19,7 +19,7 @@ package enum KeyAction: String, CaseIterable, Sendable {
     case markRange = "mark_range"
     case markAll = "mark_all"
     case detail, follow, pause, why, source, log, compare, cancel, retry, resolve, edit, delete, transfer, promote, snapshot, cordon,
-        uncordon, drain, copy, save, help, redraw
+        uncordon, drain, kill, restart, copy, save, help, redraw
     case suspend, interrupt
     case tab1 = "view_1"
     case tab2 = "view_2"
@@ -74,6 +74,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .cordon: "give the selected worker nothing new"
         case .uncordon: "give it tasks again"
         case .drain: "empty the selected node, so that it can be stopped"
+        case .kill: "in a demo: kill the selected member, elsewhere than among members whoever leads"
+        case .restart: "in a demo: begin the selected member again, elsewhere all that are down"
         case .copy: "copy the selected id to the clipboard (OSC 52)"
         case .save: "save the view as text; :save FILE takes .txt, .ansi, .json or .csv"
         case .help: "all keys"
@@ -92,7 +94,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
     /// Changes something on the node.
     package var isMutating: Bool {
         switch self {
-        case .cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .cordon, .uncordon, .drain: true
+        case .cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .cordon, .uncordon, .drain, .kill,
+            .restart: true
         default: false
         }
     }
@@ -142,6 +145,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
         case .cordon: ["C"]
         case .uncordon: ["U"]
         case .drain: ["E"]
+        case .kill: ["K"]
+        case .restart: ["R"]
         case .copy: ["c"]
         case .save: ["w"]
         case .help: ["?", "F1"]

@@ -17,6 +17,7 @@ enum Views {
     ]
 
     static let statusFeed = FeedKey(.value, "/api/v1/cluster/status", ["every": "1s"])
+    static let demoFeed = FeedKey(.value, "/api/v1/demo", ["every": "1s"])
     static let raftFeed = FeedKey(.value, "/api/v1/raft/status", ["every": "1s"])
 
     /// A list's feed: what is filtered and sorted there is not done here.

@@ -181,6 +181,7 @@ package final class Shell: Sendable {
         case "help" where words.count == 1:
             out(Self.help)
             return 0
+        case "demo" where words.count > 1 && !words[1].hasPrefix("-"): break
         case "shell", "console", "demo", "node":
             note("distric: '\(first)' cannot run within the shell\n")
             return CommandFailure.Code.usage.rawValue

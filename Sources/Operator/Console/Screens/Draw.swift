@@ -184,8 +184,13 @@ extension ConsoleState {
 
     private func drawTour(_ canvas: inout Canvas, _ layout: Layout) {
         canvas.rule(layout.tour, .boxBorder)
-        canvas.put(" three things to press ", 2, layout.tour.y, .accent, limit: layout.tour.width - 4)
-        for (number, line) in TourText.lines(self, width: layout.tour.width).enumerated() {
+        let lines = TourText.lines(self, width: layout.tour.width)
+        let used = canvas.put(
+            " \(lines.count == 3 ? "three" : "four") things to press ", 2, layout.tour.y, .accent, limit: layout.tour.width - 4)
+        let told = demoSentence.isEmpty ? "" : " \(demoSentence) "
+        let room = max(0, layout.tour.width - used - 5)
+        canvas.put(told, layout.tour.width - 1 - min(room, CharacterWidth.of(told)), layout.tour.y, .bright, limit: room)
+        for (number, line) in lines.enumerated() {
             canvas.line(line, 1, layout.tour.y + 1 + number, limit: layout.tour.width - 2)
         }
     }
@@ -228,12 +233,17 @@ enum TourText {
     static func lines(_ state: ConsoleState, width: Int) -> [Line] {
         func key(_ action: KeyAction) -> Line { Line(state.settings.keymap.name(of: action), .hintKey) }
         let enter = state.settings.keymap.name(of: .open)
-        let all = [
+        var all = [
             Line(" a  ", .dim) + key(.tab4) + Line(" then \(enter)", .hintKey) + Line("  open a run and watch its graph"),
             Line(" b  ", .dim) + Line(":messages \(enter) \(enter)", .hintKey) + Line("  ask why each rule did or did not match"),
             Line(" c  ", .dim) + key(.tab5) + Line(" then \(state.settings.keymap.name(of: .edit))", .hintKey)
                 + Line("  change a threshold in $EDITOR, watch HIT% move"),
         ]
+        if state.settings.isDemo, !state.settings.isReadOnly {
+            all.append(
+                Line(" d  ", .dim) + key(.kill) + Line("  kills the leader, ") + key(.restart)
+                    + Line("  brings it back; watch that nothing gets lost"))
+        }
         return all
     }
 }
