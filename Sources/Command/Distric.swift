@@ -33,7 +33,7 @@ struct Distric: AsyncParsableCommand {
         version: Node.version,
         subcommands: [ConsoleCommand.self, DemoCommand.self, ShellCommand.self, NodeCommand.self, InitCommand.self] + asking
             + [
-                ClusterCommand.self, BackupCommand.self, Dashboards.self, PingCommand.self,
+                ClusterCommand.self, BackupCommand.self, DoctorCommand.self, DebugCommand.self, Dashboards.self, PingCommand.self,
                 WireCommand.self, SimulateCommand.self,
                 CertsCommand.self, ConfigCommand.self,
                 CompletionCommand.self, VersionCommand.self,
@@ -75,6 +75,8 @@ struct Distric: AsyncParsableCommand {
         } catch let error as DistriCError {
             Session.current.note("distric: \(error.message)\n")
             return error.code.rawValue
+        } catch is DoctorFailed {
+            return CommandFailure.Code.failed.rawValue
         } catch let ended as ShellEnded {
             return ended.code
         } catch is CancellationError {

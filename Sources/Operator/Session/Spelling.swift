@@ -10,7 +10,7 @@ package enum Spelling {
     private static let harmless: Set<String> = [
         "status", "health", "nodes", "peers", "gossip", "connections", "list", "show", "why", "stats", "watch", "logs", "tail", "events",
         "top", "validate", "verify", "inspect", "dump", "decode", "ping", "version", "completion", "simulate", "check-history", "console",
-        "demo", "shell", "node",
+        "demo", "shell", "node", "doctor", "debug", "bundle",
     ]
 
     package static func problem(_ arguments: [String], in root: any ParsableCommand.Type) -> String? {
