@@ -7,12 +7,15 @@ import Wire
 
 /// How a worker empties itself, as an operator wants it or because it stops.
 extension TaskRunner {
+    /// More than anybody waits for; what is said over the wire may be any number.
+    private static let longestDrain = Duration.seconds(86_400)
     /// For an attempt to end that was told to.
     private static let ending = Duration.seconds(5)
 
-    package func drain(within limit: Duration) {
+    package func drain(within wanted: Duration) {
         cordon(true)
-        let deadline = telemetry.clock.now.advanced(by: max(.zero, limit))
+        let limit = min(max(.zero, wanted), Self.longestDrain)
+        let deadline = telemetry.clock.now.advanced(by: limit)
         let (isNew, running) = state.withLock { state in
             let isNew = state.drain == nil
             if isNew { state.drain = Drain(deadline: deadline) }

@@ -67,6 +67,9 @@ struct TaskRunnerDrainTests {
             let progress = try #require(bench.runner.draining)
             #expect(progress.left <= .seconds(7))
             #expect(kinds(bench).count { $0 == "worker.draining" } == 1)
+            bench.runner.drain(within: .milliseconds(Int64.max))
+            let longest = try #require(bench.runner.draining)
+            #expect(longest.left <= .seconds(86_400))
             bench.runner.drain(within: .seconds(-5))
             #expect(bench.runner.draining?.left == .zero)
             let before = bench.runner.standing
