@@ -52,9 +52,10 @@ struct LeaderForwarding: RouterMiddleware {
         }
     }
 
-    /// Only the leader hears of how far the others are, and of workers.
+    /// Only the leader hears of how far the others are, and of workers, and knows why a task waits for one.
     private static func isBetterKnownThere(_ path: String) -> Bool {
         path == "/api/v1/raft/peers" || path == "/api/v1/nodes" || path.hasPrefix("/api/v1/nodes/")
+            || path.hasPrefix("/api/v1/tasks/") && path.hasSuffix("/why")
     }
 
     /// What changes this node alone, or nothing.

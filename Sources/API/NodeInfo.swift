@@ -14,7 +14,7 @@ package struct NodeInfo: Sendable {
     package var payloadLimit: Int
     package var startedAt: ClusterTime
     /// Settings in force as `config show` prints them, secrets left out.
-    package var settings: Value
+    package let settings: ShownSettings
     /// What may be broken on purpose; nil where that is not allowed.
     package var chaos: ChaosControl?
     /// Who is there, as this node believes; nil where it does not gossip.
@@ -44,7 +44,7 @@ package struct NodeInfo: Sendable {
         self.telemetry = telemetry
         self.payloadLimit = payloadLimit
         self.startedAt = startedAt
-        self.settings = settings
+        self.settings = ShownSettings(settings)
         watchers = Watchers(telemetry.metrics)
         self.consensus = consensus ?? NodeConsensus(coordinator: coordinator)
         forwarder = Forwarder(consensus: self.consensus, telemetry: telemetry)

@@ -31,7 +31,7 @@ struct NodeRoutes: Sendable {
         router.get("logs/levels") { _, _ in levels.list() }
         router.post("logs/levels") { request, context in try await levels.change(request, context) }
         router.get("sd") { request, _ in serviceDiscovery(request) }
-        router.get("config") { _, _ in Response.json(info.settings) }
+        router.get("config") { _, _ in Response.json(info.settings.value) }
         router.get("events") { request, _ in try events(request) }
         router.get("traces") { request, _ in
             let limit = try request.limit(default: try Window(request) == nil ? 50 : 1000)

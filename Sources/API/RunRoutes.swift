@@ -24,7 +24,7 @@ struct RunRoutes: Sendable {
         }
         router.get("tasks/{id}/why") { _, context in
             let (run, place) = try place(try context.parameter("id"))
-            return Response.json(TaskWhy(info: info, run: run, place: place).value)
+            return Response.json(await TaskWhy.asking(info, run, place).value)
         }
         router.post("tasks/{id}:resolve") { request, context in try await resolve(request, context) }
         router.get("tasks/{id}/attempts/{n}/log") { request, context in try await log(request, context) }

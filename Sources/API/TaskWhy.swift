@@ -10,6 +10,16 @@ struct TaskWhy {
     let info: NodeInfo
     let run: WorkflowRun
     let place: Int
+    /// What who schedules has just said; nil: what was last seen of tasks like it.
+    var asked: Blocked?
+
+    /// Asks who schedules, where it is this node.
+    static func asking(_ info: NodeInfo, _ run: WorkflowRun, _ place: Int) async -> TaskWhy {
+        var why = TaskWhy(info: info, run: run, place: place)
+        guard why.task.state == .queued else { return why }
+        why.asked = await info.coordinator.loop.blocked(run: run.id, task: place)
+        return why
+    }
 
     private var task: TaskRecord { run.tasks[place] }
 
@@ -29,7 +39,7 @@ struct TaskWhy {
         case .leased, .succeeded, .failed, .timedOut, .cancelled, .skipped: nil
         case .pending: "dependencies"
         case .queued where isFrozen: "dispatch_frozen"
-        case .queued: info.worker == nil ? "no_worker" : "no_free_worker"
+        case .queued: queued?.reason ?? "queued"
         case .waiting: task.kind == .wait ? "timer" : "retry"
         case .unknown: "needs_operator"
         }
@@ -86,17 +96,40 @@ struct TaskWhy {
         return ("dependencies", open.map(\.name).joined(separator: ","), "it waits for \(words)")
     }
 
-    /// A task that takes a slot waits for one; who has them is the culprit.
+    /// Why it has no worker yet; nil where that is not known here.
+    private var queued: Blocked? {
+        if let asked { return asked }
+        let loop = info.coordinator.loop
+        guard loop.isLeading else { return nil }
+        let shape = info.definition(of: run)?.tasks[place].shape ?? TaskShape(task.kind)
+        return loop.waiting.why(.init(namespace: run.namespace, shape: shape)) ?? .soon
+    }
+
     private func queue() -> (String, String?, String) {
-        guard let worker = info.worker else { return ("no_worker", nil, "no worker has joined; start one with the role worker") }
-        guard task.kind.takesSlot else { return ("no_free_worker", worker.node.text, "\(worker.node) is full with light tasks") }
-        let longest = info.openWork.look(info).longest
-        let culprit = longest.map { "\($0.run).\($0.task)" }
-        let since = longest.map { ", the longest is \($0.task) of run \($0.run)" } ?? ""
+        guard let blocked = queued else {
+            let leader = info.consensus.leader
+            return (
+                "queued", leader?.text,
+                leader.map { "it waits for a worker; '\($0)' leads and knows why: ask it" }
+                    ?? "it waits for a worker, and no leader is known that could give it one; 'distric cluster status' says what is missing"
+            )
+        }
+        guard case .noRoom(.slots, _, _, _) = blocked, let longest = info.openWork.look(info).longest else {
+            return (blocked.reason, culprit(blocked), blocked.text)
+        }
+        // Who has had a slot longest is what to look at.
         return (
-            "no_free_worker", culprit ?? worker.node.text,
-            "all \(worker.capacity.slots) slots of \(worker.node) are taken\(since); \(info.coordinator.loop.queue.queued) tasks wait"
+            blocked.reason, "\(longest.run).\(longest.task)",
+            "\(blocked.text); the longest is \(longest.task) of run \(longest.run), and \(info.coordinator.loop.queue.queued) tasks wait"
         )
+    }
+
+    /// What it says of another task is a task's id here.
+    private func culprit(_ blocked: Blocked) -> String? {
+        guard case .inLine(let other, let place) = blocked, let run = info.coordinator.loop.current.state.runs[other]?.run,
+            run.tasks.indices.contains(place)
+        else { return blocked.culprit }
+        return "\(other).\(run.tasks[place].name)"
     }
 }
 

@@ -11,7 +11,7 @@ struct Bench: AsyncParsableCommand {
         commandName: "distric-bench", abstract: "Measures DistriC; build with -c release, and run nothing beside it.",
         subcommands: [
             WalkSuite.self, ConsoleSuite.self, ObservabilitySuite.self, WireSuite.self, RPCSuite.self, ConnectionsSuite.self,
-            SimulationSuite.self, RaftSuite.self, ClusterSuite.self, RPCServing.self,
+            SimulationSuite.self, RaftSuite.self, ClusterSuite.self, RPCServing.self, PlacementBench.self,
         ])
 }
 

@@ -59,6 +59,8 @@ package struct DrainProgress: Equatable, Sendable {
 package protocol WorkerLink: Sendable {
     var node: NodeID { get }
     var capacity: WorkerCapacity { get }
+    /// By which tasks choose it, each as name=value.
+    var labels: [String] { get }
     func assign(_ assignments: [TaskAssignment])
     func cancel(_ held: HeldAssignment)
     /// The reports are in the log: the worker may forget them.
@@ -83,6 +85,7 @@ package protocol WorkerLink: Sendable {
 }
 
 extension WorkerLink {
+    package var labels: [String] { [] }
     package var session: UInt64? { nil }
     package var isCordoned: Bool { false }
     package func cordon(_ flag: Bool) {}

@@ -54,6 +54,8 @@ package final class CoordinatorLoop: ReportSink {
         case snapshot
         case snapshotDone(StorageError?)
         case probe(@Sendable () -> Void)
+        case explain(RunID, task: Int, @Sendable (Blocked?) -> Void)
+        case scheduling(SchedulingSettings)
     }
 
     /// Who waits for something to be applied.
@@ -82,6 +84,7 @@ package final class CoordinatorLoop: ReportSink {
     let telemetry: Telemetry
     let metrics: CoordinatorMetrics
     package let sessions: WorkerSessions
+    package let waiting: WaitingBoard
     let mail = Mailbox<Mail>(limit: mailLimit)
     let view: Mutex<View>
     let failure = Mutex<StorageError?>(nil)
@@ -100,6 +103,7 @@ package final class CoordinatorLoop: ReportSink {
         lease: Duration = .seconds(10)
     ) {
         sessions = WorkerSessions(telemetry: telemetry, lease: lease)
+        waiting = WaitingBoard(telemetry)
         self.holdsTimers = Atomic(holdsTimers)
         self.raft = raft
         self.history = history
@@ -228,6 +232,17 @@ package final class CoordinatorLoop: ReportSink {
 
     /// Answers when the thread gets round to it: for whoever watches.
     package func probe(_ answer: @escaping @Sendable () -> Void) { mail.force(.probe(answer)) }
+
+    /// Why a task waits for a worker; nil when it does not, or this node does not lead.
+    package func blocked(run: RunID, task: Int) async -> Blocked? {
+        guard isLeading else { return nil }
+        return await withCheckedContinuation { continuation in
+            if !mail.put(.explain(run, task: task) { continuation.resume(returning: $0) }) { continuation.resume(returning: nil) }
+        }
+    }
+
+    /// How tasks are scheduled from here on, where this node leads.
+    package func schedule(_ settings: SchedulingSettings) { mail.force(.scheduling(settings)) }
 
     /// Finishes what has been taken in, then ends the thread.
     package func stop() {

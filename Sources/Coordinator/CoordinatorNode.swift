@@ -5,6 +5,7 @@ package import Storage
 import Synchronization
 import Transport
 import Wire
+package import Workflows
 
 /// A coordinator put together: recovers its state from disk, then follows the cluster's leader or plans.
 package final class CoordinatorNode: Sendable {
@@ -13,6 +14,7 @@ package final class CoordinatorNode: Sendable {
         package var history = HistoryStore.Settings()
         package var historyFetch = HistoryFetch.Settings()
         package var limits = Planner.Limits()
+        package var scheduling = SchedulingSettings()
         package var dedupAge = Duration.seconds(600)
         package var dedupKeys = 1_000_000
         /// For how long a worker in another process is believed in without a word of it.
@@ -133,7 +135,9 @@ package final class CoordinatorNode: Sendable {
         loop.run(
             LoopThread(
                 loop: loop, applier: replica,
-                plan: .init(seed: seed, environment: settings.environment, limits: settings.limits, announced: announced)))
+                plan: .init(
+                    seed: seed, environment: settings.environment, limits: settings.limits, scheduling: settings.scheduling,
+                    announced: announced)))
         raft.connect()
     }
 

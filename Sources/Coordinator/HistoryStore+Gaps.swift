@@ -20,25 +20,27 @@ extension HistoryStore {
     /// - Parameter applied: the last entry that was applied since the node started; what is stored may reach further.
     package func noteGap(after applied: LogIndex, through end: LogIndex) throws(StorageError) {
         var (found, given) = (nil as HistoryGap?, nil as HistoryGap?)
-        try locked { state throws(StorageError) in
-            guard state.gaps.noted < end else { return }
-            try flush(&state)
-            if state.active.bytes > 0 { try roll(&state) }
-            var gaps = state.gaps
-            gaps.noted = end
-            // Of the last entry that was stored before the node started some may be missing.
-            let start = max(applied, LogIndex(max(1, state.lastIndex.number) - 1))
-            guard start < end else {
+        try sealing { () throws(StorageError) in
+            try locked { state throws(StorageError) in
+                guard state.gaps.noted < end else { return }
+                try flush(&state)
+                if state.active.bytes > 0 { try roll(&state) }
+                var gaps = state.gaps
+                gaps.noted = end
+                // Of the last entry that was stored before the node started some may be missing.
+                let start = max(applied, LogIndex(max(1, state.lastIndex.number) - 1))
+                guard start < end else {
+                    try gaps.write(disk, folder)
+                    state.gaps = gaps
+                    return
+                }
+                let gap = HistoryGap(after: start, through: end, firstFile: state.active.number, since: telemetry.clock.wall)
+                gaps.open.append(gap)
+                if gaps.open.count > HistoryGaps.limit { given = gaps.open.removeFirst() }
                 try gaps.write(disk, folder)
-                state.gaps = gaps
-                return
+                (state.gaps, found) = (gaps, gap)
+                try move(&state, to: gap.files.upperBound)
             }
-            let gap = HistoryGap(after: start, through: end, firstFile: state.active.number, since: telemetry.clock.wall)
-            gaps.open.append(gap)
-            if gaps.open.count > HistoryGaps.limit { given = gaps.open.removeFirst() }
-            try gaps.write(disk, folder)
-            (state.gaps, found) = (gaps, gap)
-            try move(&state, to: gap.files.upperBound)
         }
         if let given { announceLost(given, "\(HistoryGaps.limit) younger ones wait to be filled") }
         guard let found else { return }
@@ -123,13 +125,17 @@ extension HistoryStore {
 
     /// A file that came from another node, and lies where it belongs, is a part of the history.
     func adopt(_ segment: Segment) throws(StorageError) {
-        try locked { state throws(StorageError) in
-            state.sealed.insert(segment, at: state.sealed.firstIndex { $0.number > segment.number } ?? state.sealed.endIndex)
-            state.lastIndex = max(state.lastIndex, segment.last)
-            // What is newest may be among it.
-            (state.recentRuns, state.recentMessages) = (RecentItems(), RecentItems())
-            state.adoptions += 1
-            try expire(&state)
+        try sealing { () throws(StorageError) in
+            // Full files that lie before it are done with first: those that are not stay the last.
+            try sealAll()
+            state.withLock { state in
+                state.sealed.insert(segment, at: state.sealed.firstIndex { $0.number > segment.number } ?? state.sealed.endIndex)
+                state.lastIndex = max(state.lastIndex, segment.last)
+                // What is newest may be among it.
+                (state.recentRuns, state.recentMessages) = (RecentItems(), RecentItems())
+                state.adoptions += 1
+            }
+            try expire()
         }
     }
 

@@ -44,6 +44,10 @@ package final class HistoryStore: Sendable {
         var gaps = HistoryGaps()
         /// How often files came from other nodes: what was listed before may lack something.
         var adoptions = 0
+        /// The last of `sealed`, while they are made durable.
+        var unsealed: [Unsealed] = []
+        /// A file could not be made durable: nothing more is written.
+        var failure: StorageError?
     }
 
     let disk: any Disk
@@ -51,6 +55,8 @@ package final class HistoryStore: Sendable {
     let settings: Settings
     let telemetry: Telemetry
     let state: Mutex<State>
+    /// Held by who makes files durable; the state is locked after it, never before.
+    let sealer = Mutex<Void>(())
     /// Called when there is a gap to be filled.
     let gapWatcher = Mutex<(@Sendable () -> Void)?>(nil)
     private let written: Counter
@@ -67,7 +73,13 @@ package final class HistoryStore: Sendable {
         telemetry.metrics.computed(.gauge, "distric_history_bytes", "Bytes of the history on disk.") { [weak self] in
             Double(self?.bytes ?? 0)
         }
+        telemetry.metrics.computed(.gauge, "distric_history_unsealed_bytes", "Bytes of full files of the history that are not durable yet.")
+        {
+            [weak self] in Double(self?.unsealedBytes ?? 0)
+        }
     }
+
+    private var unsealedBytes: Int { state.withLock { state in state.unsealed.reduce(0) { $0 + $1.segment.bytes } } }
 
     package var bytes: Int { state.withLock { state in state.sealed.reduce(state.active.bytes) { $0 + $1.bytes } } }
 
@@ -111,11 +123,20 @@ package final class HistoryStore: Sendable {
     /// Whether a replayed item is in one of the newest files; the log does not reach back further.
     private func isStored(_ key: UUIDv7, _ state: State) throws(StorageError) -> Bool {
         if state.places[key] != nil { return true }
-        for segment in state.sealed.suffix(16).reversed() where try place(of: key, in: segment) != nil { return true }
+        if state.unsealed.contains(where: { $0.places[key] != nil }) { return true }
+        for segment in state.sealed.dropLast(state.unsealed.count).suffix(16).reversed() where try indexed(key, in: segment) != nil {
+            return true
+        }
         return false
     }
 
     func place(of key: UUIDv7, in segment: Segment) throws(StorageError) -> Int? {
+        let unsealed = state.withLock { state in state.unsealed.first { $0.segment.number == segment.number } }
+        if let unsealed { return unsealed.places[key] }
+        return try indexed(key, in: segment)
+    }
+
+    private func indexed(_ key: UUIDv7, in segment: Segment) throws(StorageError) -> Int? {
         let path = Self.path(folder, segment.number, "index")
         guard disk.exists(path) else { return nil }
         let file = try disk.open(path, create: false)
@@ -130,11 +151,17 @@ package final class HistoryStore: Sendable {
         }
     }
 
-    /// Makes everything durable: the log below it may then be dropped.
+    /// Makes everything durable: the log below it may then be dropped. Whoever writes meanwhile does not wait for it.
     package func sync() throws(StorageError) {
-        try locked { state throws(StorageError) in
-            try flush(&state)
-            try state.file.sync()
+        try sealing { () throws(StorageError) in
+            var file: (any DiskFile)?
+            try locked { state throws(StorageError) in
+                try flush(&state)
+                file = state.file
+            }
+            // What was in use may be full by now: it is closed by who holds this, and by nobody else.
+            try file?.sync()
+            try sealAll()
         }
     }
 
@@ -146,38 +173,12 @@ package final class HistoryStore: Sendable {
     }
 
     func flush(_ state: inout State) throws(StorageError) {
+        if let failure = state.failure { throw failure }
         guard !state.buffer.isEmpty else { return }
         try state.file.write(state.buffer, at: state.active.bytes)
         state.active.bytes += state.buffer.count
         state.buffer.removeAll(keepingCapacity: true)
-        if state.active.bytes >= settings.segmentBytes { try roll(&state) }
-    }
-
-    func roll(_ state: inout State) throws(StorageError) {
-        try state.file.sync()
-        state.active.last = state.lastIndex
-        try disk.replace(
-            Self.path(folder, state.active.number, "index"),
-            with: HistoryIndex.encode(state.places, newest: state.active.newest, lastIndex: state.lastIndex))
-        state.file.close()
-        state.sealed.append(state.active)
-        let number = state.active.number + 1
-        state.file = try disk.open(Self.path(folder, number, "records"), create: true)
-        state.active = Segment(number: number, bytes: 0, newest: .zero)
-        state.offsets.removeAll(keepingCapacity: true)
-        state.places.removeAll(keepingCapacity: true)
-        try expire(&state)
-    }
-
-    func expire(_ state: inout State) throws(StorageError) {
-        let now = max(state.active.newest, state.sealed.last?.newest ?? .zero)
-        while let oldest = state.sealed.first {
-            let total = state.sealed.reduce(0) { $0 + $1.bytes }
-            guard total > settings.retainedBytes || now.duration(since: oldest.newest) > settings.retainedAge else { return }
-            try disk.remove(Self.path(folder, oldest.number, "records"))
-            try disk.remove(Self.path(folder, oldest.number, "index"))
-            state.sealed.removeFirst()
-        }
+        if isFull(state) { try roll(&state) }
     }
 
     // MARK: Reading
@@ -353,6 +354,12 @@ package final class HistoryStore: Sendable {
 
     package func close() {
         try? sync()
-        state.withLock { $0.file.close() }
+        sealer.withLock { _ in
+            state.withLock { state in
+                state.file.close()
+                for unsealed in state.unsealed { unsealed.file.close() }
+                state.unsealed = []
+            }
+        }
     }
 }

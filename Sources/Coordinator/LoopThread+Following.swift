@@ -61,7 +61,7 @@ extension LoopThread {
         let view = loop.current
         planner = Planner(
             term: term, state: view.state, catalog: view.catalog, seed: generator.next(), wall: loop.telemetry.clock.wall,
-            environment: plan.environment, limits: plan.limits)
+            environment: plan.environment, limits: plan.limits, scheduler: plan.scheduling.scheduler(seed: generator.next()))
         beginsLevel = true
         mode = .leading(term)
         if takenOver != term {
@@ -177,6 +177,18 @@ extension LoopThread {
         let state = planner?.state ?? applier.state
         loop.metrics.openRuns.set(state.runs.count)
         for part in Freeze.Part.allCases { loop.metrics.frozen[part]?.set(state.frozen[part] == nil ? 0 : 1) }
+        // While a plan is made anew what was seen last still holds.
+        guard planner != nil || mode == .following else { return }
+        loop.waiting.look(planner?.scheduler, wall: loop.telemetry.clock.wall, now: loop.telemetry.clock.now)
+    }
+
+    /// The queue is made anew as the settings are now, as after an election: the log has all that waits, and since when.
+    func reschedule(_ settings: SchedulingSettings) {
+        guard plan.scheduling != settings else { return }
+        plan.scheduling = settings
+        guard case .leading(let term) = mode else { return }
+        planner = nil
+        mode = .takingOver(term, through: pending.last?.index ?? loop.current.state.applied)
     }
 }
 

@@ -49,7 +49,10 @@ extension LoopThread {
 
     func join(_ worker: any WorkerLink, _ leased: [HeldAssignment], _ inputs: inout [Planner.Input]) {
         let session = worker as? WorkerSession
-        let offer = session?.offer ?? Placement.Offer(slots: worker.capacity.slots, light: worker.capacity.light)
+        let offer =
+            session?.offer
+            ?? Placement.Offer(
+                slots: worker.capacity.slots, light: worker.capacity.light, labels: (try? WorkerLabels(pairs(worker.labels))) ?? .none)
         let here: Placement.Standing = worker.draining != nil ? .draining : worker.isCordoned ? .cordoned : .available
         inputs.append(.attach(worker.node, offer, session?.standing ?? here))
         guard case .leading(let term) = mode else { return }

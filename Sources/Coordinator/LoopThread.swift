@@ -27,12 +27,13 @@ final class LoopThread: @unchecked Sendable {
         var seed: UInt64
         var environment: [String: String]
         var limits: Planner.Limits
+        var scheduling: SchedulingSettings
         /// What every voter says that its program knows.
         var announced: @Sendable () -> [NodeID: UInt16]
     }
 
     let loop: CoordinatorLoop
-    let plan: Plan
+    var plan: Plan
     let applier: ReplicaApplier
     var generator: SeededGenerator
     var mode = Mode.following
@@ -99,6 +100,8 @@ final class LoopThread: @unchecked Sendable {
 
     private func timeout() -> Duration? {
         if !held.isEmpty, failed == nil { return .milliseconds(10) }
+        // What more room has opened is tried by pieces.
+        if failed == nil, planner?.scheduler.owesRetries == true { return .milliseconds(1) }
         guard failed == nil, timersFire, let next = planner?.nextTimer() else { return .seconds(1) }
         return min(.seconds(1), max(.milliseconds(1), next.duration(since: loop.telemetry.clock.wall)))
     }
@@ -140,6 +143,8 @@ final class LoopThread: @unchecked Sendable {
             work.append(mail)
         case .worker(let news): if note(news) { work.append(mail) }
         case .probe(let answer): answer()
+        case .explain(let run, let task, let answer): answer(planner?.scheduler.blocked(run: run, task: task))
+        case .scheduling(let settings): reschedule(settings)
         case .committed(let index): committed = max(committed, index)
         case .restored: restore()
         case .role(.leads(let term, let index)):

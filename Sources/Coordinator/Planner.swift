@@ -12,16 +12,15 @@ package struct Planner {
     package let limits: Limits
     package let term: Term
     package private(set) var state: CoordinatorState
-    package private(set) var catalog: Catalog
-    package internal(set) var placement = Placement()
-    package private(set) var ready = ReadyQueue()
-    private var timers = TimerIndex()
-    private var pinned: [PinnedKey: WorkflowDefinition] = [:]
-    private var generator: SeededGenerator
-    private let environment: [String: String]
+    package internal(set) var catalog: Catalog
+    package internal(set) var scheduler: Scheduler
+    var timers = TimerIndex()
+    var pinned: [PinnedKey: WorkflowDefinition] = [:]
+    var generator: SeededGenerator
+    let environment: [String: String]
     private var sinceDigest: UInt64 = 0
 
-    private struct PinnedKey: Hashable {
+    struct PinnedKey: Hashable {
         var namespace: Namespace
         var name: String
         var version: UInt64
@@ -30,12 +29,12 @@ package struct Planner {
     /// The entry that is being filled.
     private var batch: CommandCodec.CommandBatch?
     private var history = Applied()
-    private var newCatalog: Catalog?
-    private var wall: ClusterTime
-    private var output = Output()
-    private var lastAssignment: UInt64 = 0
+    var newCatalog: Catalog?
+    var wall: ClusterTime
+    var output = Output()
+    var lastAssignment: UInt64 = 0
     /// Of tasks that are with workers, until a command changes that: many workers come at once.
-    var leasedKinds: [NodeID: [TaskKind]]?
+    var leasedItems: [NodeID: [ReadyQueue.Item]]?
     /// The run of the last `step`, and the one that takes its place.
     private var lastRun: WorkflowRun?
     private var lastSuccessor: WorkflowRun?
@@ -43,8 +42,9 @@ package struct Planner {
     /// - Parameter state: everything the log holds.
     package init(
         term: Term, state: CoordinatorState, catalog: Catalog, seed: UInt64, wall: ClusterTime, environment: [String: String] = [:],
-        limits: Limits = Limits()
+        limits: Limits = Limits(), scheduler: Scheduler? = nil
     ) {
+        self.scheduler = scheduler ?? Scheduler(placement: Placement(seed: seed))
         self.term = term
         self.state = state
         self.catalog = catalog
@@ -67,6 +67,7 @@ package struct Planner {
     package mutating func handle(_ inputs: [Input], wall: ClusterTime, firesTimers: Bool = true) -> Output {
         self.wall = max(wall, state.time)
         output = Output()
+        scheduler.advance(to: self.wall)
         for input in inputs { take(input) }
         if firesTimers { fireTimers() }
         assignReady()
@@ -84,7 +85,7 @@ package struct Planner {
         case .retry(let run, let trace, let token): retry(run, trace, token)
         case .join(let node, let slots, let light): attach(node, .init(slots: slots, light: light), .available)
         case .attach(let node, let offer, let standing): attach(node, offer, standing)
-        case .leave(let node): placement.leave(node)
+        case .leave(let node): scheduler.leave(node)
         case .stand(let node, let standing, let free): stand(node, standing, free)
         case .raiseFeatureLevel(let level, let announced, let token): raise(to: level, announced, token)
         case .freeze(let change, let token): freeze(change, token)
@@ -108,8 +109,8 @@ package struct Planner {
         var runs = submission.runs
         for index in runs.indices {
             for task in runs[index].tasks.indices where runs[index].tasks[task].state == .queued {
-                let kind = runs[index].tasks[task].kind
-                guard ready.first(takingSlot: kind.takesSlot) == nil, let worker = place(kind) else { continue }
+                let item = item(runs[index], task)
+                guard let worker = placeNow(item) else { continue }
                 if lease(&runs[index], task, worker) { assigned.append((index, task, worker)) }
             }
         }
@@ -119,37 +120,6 @@ package struct Planner {
         for run in runs { note(run, before: nil) }
         for item in assigned { dispatch(runs[item.run], item.task, item.worker) }
         answer(token, .accepted(runs: runs.map(\.id), duplicate: false))
-    }
-
-    /// Moves a queued task to a worker.
-    private mutating func lease(_ run: inout WorkflowRun, _ task: Int, _ worker: NodeID) -> Bool {
-        guard let definition = definition(of: run) else { return false }
-        let fence = Fence(term: term, assignment: nextAssignment())
-        var context = context(definition)
-        let effects = run.handle(.assigned(task: task, worker: worker, fence: fence), &context)
-        if case .refused? = effects.first {
-            placement.release(worker, run.tasks[task].kind)
-            return false
-        }
-        return true
-    }
-
-    private mutating func nextAssignment() -> UInt64 {
-        lastAssignment = max(lastAssignment, state.assignments) + 1
-        return lastAssignment
-    }
-
-    private mutating func dispatch(_ run: WorkflowRun, _ place: Int, _ worker: NodeID) {
-        guard let definition = definition(of: run) else { return }
-        let (task, own) = (run.tasks[place], definition.tasks[place])
-        var assignment = TaskAssignment(
-            run: run.id, task: task.name, namespace: run.namespace, kind: task.kind.rawValue, attempt: task.attempts, fence: task.fence,
-            key: task.key ?? "\(run.id)/\(task.name)", input: task.input ?? .null, timeout: own.timeouts.attempt,
-            journalsStart: task.kind.hasEffects && own.onLost != .retry, trace: run.spanContext)
-        if own.onDisconnect == .continue { assignment.continuesAlone = true }
-        assignment.lostAfterMilliseconds = own.lostAfter.map { UInt64(clamping: $0.milliseconds) }
-        output.dispatches.append((state.applied, worker, assignment))
-        if let since = task.readyAt { output.notices.append((state.applied, .taskStarted(latency: wall.duration(since: since)))) }
     }
 
     // MARK: Reports, time and operators
@@ -187,13 +157,12 @@ package struct Planner {
         generator = context.generator
         if case .refused? = effects.first { return false }
         var assigned: [(task: Int, worker: NodeID)] = []
-        for (place, task) in old.tasks.enumerated() where task.state == .leased && run.tasks[place].state != .leased {
-            if let worker = task.worker { placement.release(worker, task.kind) }
+        for place in old.tasks.indices where old.tasks[place].state == .leased && run.tasks[place].state != .leased {
+            scheduler.release(run: run.id, task: place)
         }
         for case .enqueue(let task) in effects where run.tasks[task].state == .queued {
-            guard ready.first(takingSlot: run.tasks[task].kind.takesSlot) == nil, let worker = place(run.tasks[task].kind) else {
-                continue
-            }
+            let item = item(run, task)
+            guard let worker = placeNow(item) else { continue }
             if lease(&run, task, worker) { assigned.append((task, worker)) }
         }
         emit(.settle(Settle(from: old, to: run, successor: successor(of: run, definition))))
@@ -251,7 +220,11 @@ package struct Planner {
     /// Keeps timers, queue and notices in step with a run that was just applied.
     private mutating func note(_ run: WorkflowRun, before: WorkflowRun?) {
         timers.set(run.id, run.nextTimer, now: wall)
+        for (place, task) in (before?.tasks ?? []).enumerated() where task.state == .queued && run.tasks[place].state != .queued {
+            scheduler.withdraw(run: run.id, task: place)
+        }
         if run.state.isFinal {
+            scheduler.forget(run.id)
             output.notices.append((state.applied, .runEnded(run)))
             if let successor = lastSuccessor, successor.retryOf == run.id {
                 output.notices.append((state.applied, .runStarted))
@@ -265,10 +238,6 @@ package struct Planner {
         }
     }
 
-    private mutating func push(_ run: WorkflowRun, _ place: Int) {
-        ready.push(.init(run: run.id, task: place, kind: run.tasks[place].kind, since: run.tasks[place].readyAt ?? wall))
-    }
-
     private mutating func fireTimers() {
         for id in timers.popDue(at: wall) {
             guard let run = state.runs[id]?.run else { continue }
@@ -276,25 +245,6 @@ package struct Planner {
                 if !step(run, .tick) { timers.set(id, run.nextTimer, now: wall) }
             } else {
                 timers.set(id, run.nextTimer, now: wall)
-            }
-        }
-    }
-
-    /// Gives free places to those that wait longest.
-    private mutating func assignReady() {
-        for takesSlot in [false, true] {
-            while let item = ready.first(takingSlot: takesSlot) {
-                guard let old = state.runs[item.run]?.run, old.tasks[item.task].state == .queued else {
-                    ready.popFirst(takingSlot: takesSlot)
-                    continue
-                }
-                guard let worker = place(item.kind) else { break }
-                ready.popFirst(takingSlot: takesSlot)
-                var run = old
-                guard lease(&run, item.task, worker) else { continue }
-                emit(.settle(Settle(from: old, to: run)))
-                timers.set(run.id, run.nextTimer, now: wall)
-                dispatch(run, item.task, worker)
             }
         }
     }
@@ -316,54 +266,7 @@ package struct Planner {
         answer(token, .done)
     }
 
-    // MARK: The catalog
-
-    private mutating func activate(_ next: Catalog, _ records: [DefinitionRecord], _ removed: [DefinitionKey], _ token: Int) {
-        guard next.version == state.catalogVersion + 1 else {
-            return answer(token, .conflict("the catalog is at version \(state.catalogVersion) by now; read it again and repeat"), now: true)
-        }
-        let bytes = records.reduce(0) { $0 + $1.json.count }
-        guard bytes <= CoordinatorState.uploadLimit / 2 else {
-            return answer(token, .conflict("definitions of \(bytes) bytes are too large"), now: true)
-        }
-        var activate = Activate(expectedVersion: state.catalogVersion, upload: nil, definitions: records, removed: removed)
-        if bytes > limits.stageBytes {
-            activate.upload = stage(records)
-            activate.definitions = []
-        }
-        // Runs keep the definitions that they are pinned to; compiled ones are found again by version.
-        catalog = next
-        newCatalog = next
-        emit(.activate(activate))
-        output.notices.append((state.applied, .catalogChanged(version: next.version)))
-        answer(token, .activated(next.version))
-    }
-
-    private mutating func stage(_ records: [DefinitionRecord]) -> UUIDv7 {
-        let upload = UUIDv7(at: wall, using: &generator)
-        let bytes = DefinitionBundle.encode(records)
-        var offset = 0
-        while offset < bytes.count {
-            let piece = Array(bytes[offset..<min(bytes.count, offset + limits.stageBytes)])
-            emit(.stage(Stage(upload: upload, offset: UInt64(offset), bytes: piece)))
-            offset += piece.count
-        }
-        return upload
-    }
-
-    mutating func definition(of run: WorkflowRun) -> WorkflowDefinition? {
-        if let current = catalog.workflow(run.workflow, in: run.namespace), current.version == run.definitionVersion {
-            return current.definition
-        }
-        let key = PinnedKey(namespace: run.namespace, name: run.workflow, version: run.definitionVersion)
-        if let known = pinned[key] { return known }
-        guard let record = state.definition(of: run), let compiled = Catalog.workflow(record) else { return nil }
-        if pinned.count >= 256 { pinned.removeAll() }
-        pinned[key] = compiled
-        return compiled
-    }
-
-    private mutating func context(_ definition: WorkflowDefinition) -> WorkflowRun.Context {
+    mutating func context(_ definition: WorkflowDefinition) -> WorkflowRun.Context {
         WorkflowRun.Context(definition: definition, now: wall, generator: SeededGenerator(seed: generator.next()), environment: environment)
     }
 
@@ -372,7 +275,7 @@ package struct Planner {
     /// Whoever calls has looked whether the cluster's level permits the command.
     mutating func emit(_ command: Command) {
         precondition(state.permits(command), "\(command.kind) at feature level \(state.featureLevel)")
-        leasedKinds = nil
+        leasedItems = nil
         lastSuccessor = if case .settle(let settle) = command { settle.successor } else { nil }
         if batch == nil {
             state.begin(state.applied.next, term: term, time: wall)

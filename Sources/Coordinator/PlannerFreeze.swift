@@ -12,6 +12,6 @@ extension Planner {
         answer(token, .done)
     }
 
-    /// A worker for a task; none while nothing is given out.
-    mutating func place(_ kind: TaskKind) -> NodeID? { state.frozen.dispatch == nil ? placement.place(kind) : nil }
+    /// A worker for a task at once; none while nothing is given out.
+    mutating func placeNow(_ item: ReadyQueue.Item) -> NodeID? { state.frozen.dispatch == nil ? scheduler.placeNow(item) : nil }
 }

@@ -23,26 +23,26 @@ extension Planner {
     package func leased(to worker: NodeID) -> [HeldAssignment] { leasedByWorker()[worker] ?? [] }
 
     mutating func attach(_ node: NodeID, _ offer: Placement.Offer, _ standing: Placement.Standing) {
-        placement.join(node, offer)
-        placement.stand(node, as: standing)
-        let kinds = leasedKinds ?? findLeasedKinds()
-        leasedKinds = kinds
-        for kind in kinds[node] ?? [] { placement.occupy(node, kind) }
+        scheduler.join(node, offer)
+        scheduler.stand(node, as: standing)
+        let items = leasedItems ?? findLeasedItems()
+        leasedItems = items
+        for item in items[node] ?? [] { scheduler.occupy(item, worker: node) }
     }
 
-    private func findLeasedKinds() -> [NodeID: [TaskKind]] {
-        var found: [NodeID: [TaskKind]] = [:]
+    private mutating func findLeasedItems() -> [NodeID: [ReadyQueue.Item]] {
+        var found: [NodeID: [ReadyQueue.Item]] = [:]
         for open in state.runs.values {
-            for task in open.run.tasks where task.state == .leased {
-                if let worker = task.worker { found[worker, default: []].append(task.kind) }
+            for (place, task) in open.run.tasks.enumerated() where task.state == .leased {
+                if let worker = task.worker { found[worker, default: []].append(item(open.run, place)) }
             }
         }
         return found
     }
 
     mutating func stand(_ node: NodeID, _ standing: Placement.Standing, _ free: Int?) {
-        placement.stand(node, as: standing)
-        if let free { placement.worker(node, saysFree: free) }
+        scheduler.stand(node, as: standing)
+        if let free { scheduler.worker(node, saysFree: free) }
     }
 
     /// How an attempt ends whose worker has been silent for so long; nil while it does not.

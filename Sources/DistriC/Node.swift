@@ -164,7 +164,10 @@ public final class Node: Sendable {
                 intake: coordinator.intake, telemetry: telemetry, perSecond: settings.whole("intake.events_per_second"))
             services.append(.init(service: EventService(events: events)))
         }
-        if !signals.isEmpty { services.append(.init(service: CertificateReload(calls: calls))) }
+        if !signals.isEmpty {
+            services.append(.init(service: CertificateReload(calls: calls)))
+            services.append(.init(service: SettingsReload(settings: settings, info: info)))
+        }
         // The first is the last to be stopped: what the worker reports while it stops still goes out.
         if let worker {
             services.insert(.init(service: WorkerService(worker: worker, link: link, grace: settings.duration("worker.grace"))), at: 0)
@@ -383,6 +386,7 @@ extension Node {
         own.history.retainedAge = settings.duration("history.age")
         own.limits.openRuns = settings.whole("intake.max_open_runs")
         own.lease = try lease(settings)
+        own.scheduling = try scheduling(settings)
         own.dedupAge = settings.duration("dedup.age")
         own.dedupKeys = settings.whole("dedup.keys")
         own.environment = settings.table("workflows.env")

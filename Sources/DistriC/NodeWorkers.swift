@@ -6,6 +6,7 @@ import ServiceLifecycle
 import Storage
 import Transport
 import Worker
+import Workflows
 
 /// How a node's worker comes to whoever leads.
 extension Node {
@@ -20,6 +21,7 @@ extension Node {
         own.grace = settings.duration("worker.grace")
         own.outputBytes = settings.bytes("intake.payload_bytes")
         own.guardProgram = guardProgram
+        own.labels = try labels(settings)
         let chosen = own
         return try storage { () throws(StorageError) in
             try TaskRunner(node: folder.identity.node, folder: folder.path + "/worker", disk: disk, settings: chosen, telemetry: telemetry)
@@ -33,7 +35,7 @@ extension Node {
     ) throws(DistriCError) -> CoordinatorLink {
         var own = CoordinatorLink.Settings()
         own.lease = try lease(settings)
-        own.labels = settings.table("worker.labels").sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        own.labels = try labels(settings)
         own.seeds = plan.seeds
         let directory = network.directory
         let here = coordinator.map { coordinator in
@@ -47,6 +49,15 @@ extension Node {
         return CoordinatorLink(
             runner: runner, client: network.client, epoch: network.epoch, settings: own, here: here,
             found: network.coordinatorsByGossip, telemetry: telemetry)
+    }
+
+    /// Each as name=value, by name.
+    static func labels(_ settings: Settings) throws(DistriCError) -> [String] {
+        let pairs = settings.table("worker.labels").sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
+        do throws(PlacementError) { _ = try WorkerLabels(pairs) } catch {
+            throw DistriCError(.badConfiguration, "worker.labels: \(error)")
+        }
+        return pairs.map { "\($0.name)=\($0.value)" }
     }
 
     /// Long enough for some renewals.

@@ -163,6 +163,15 @@ package struct Settings: Sendable {
         Setting(
             key: "tracing.otlp_queue", kind: .whole(1...1_000_000), standard: 8192,
             help: "spans that may wait to be sent; more are dropped, counted"),
+        Setting(
+            key: "placement.strategy", kind: .choice(["least-loaded", "round-robin", "two-random-choices"]), standard: "least-loaded",
+            help: "which of several workers gets a task; the leader's counts, and SIGHUP reads it again"),
+        Setting(
+            key: "placement.ageing", kind: .duration, standard: "10s",
+            help: "waiting so long counts as much as one priority; the leader's counts, and SIGHUP reads it again"),
+        Setting(
+            key: "placement.weights", kind: .table, standard: .map(Fields()),
+            help: "shares of namespaces, 1 to 1000, others have 1: shop = \"3\"; the leader's counts, and SIGHUP reads it again"),
         Setting(key: "workflows.env", kind: .table, standard: .map(Fields()), help: "values for env.<NAME> in workflows"),
     ]
 
@@ -172,15 +181,36 @@ package struct Settings: Sendable {
     }
 
     package private(set) var entries: [String: Entry]
+    private let sources: Sources
+
+    /// Where it all was read.
+    private struct Sources: Sendable {
+        var file: String?
+        var environment: [String: String]
+        var flags: [(key: String, flag: String, text: String)]
+    }
 
     /// - Parameters:
     ///   - file: `distric.toml`; a path that was asked for must exist.
     ///   - flags: values from the command line by key.
     package init(file: String?, environment: [String: String], flags: [(key: String, flag: String, text: String)]) throws(DistriCError) {
         entries = Dictionary(uniqueKeysWithValues: Self.all.map { ($0.key, Entry(value: $0.standard, origin: .standard)) })
+        sources = Sources(file: file, environment: environment, flags: flags)
         if let file { try read(file) }
         try read(environment)
         for item in flags { try set(item.key, text: item.text, origin: .flag(item.flag)) }
+    }
+
+    /// The same places read again: the file may have changed.
+    package func again() throws(DistriCError) -> Settings {
+        try Settings(file: sources.file, environment: sources.environment, flags: sources.flags)
+    }
+
+    /// With some values of others.
+    func taking(_ keys: [String], from other: Settings) -> Settings {
+        var merged = self
+        for key in keys { merged.entries[key] = other.entries[key] }
+        return merged
     }
 
     private mutating func read(_ file: String) throws(DistriCError) {

@@ -86,6 +86,7 @@ package final class TaskRunner: WorkerLink {
     }
 
     package var capacity: WorkerCapacity { settings.capacity }
+    package var labels: [String] { settings.labels }
     /// What it can do.
     package var kinds: [String] { (handlers.keys + ["transform@1"]).sorted() }
 

@@ -3,6 +3,8 @@ package import Cluster
 /// What a worker may do and how much.
 package struct WorkerSettings: Equatable, Sendable {
     package var capacity = WorkerCapacity(slots: 8)
+    /// By which tasks choose it, each as name=value.
+    package var labels: [String] = []
     /// Programs that `exec@1` may start: patterns on real paths, `*` stopping at '/'. Empty: none.
     package var allowExec: [String] = []
     /// Hosts that `http@1` may reach though they lie in loopback, link-local or private ranges: `host` or `host:port`.

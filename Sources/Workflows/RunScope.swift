@@ -73,6 +73,7 @@ struct RunScope: CELScope {
         case .failure(let error): return .broken(error)
         }
         if definition.kind == .wait { return wait(input) }
+        if case .failure(let error) = group(of: definition) { return .broken(error) }
         guard let template = definition.key else { return .run(input: input, key: "\(run.id)/\(definition.name)") }
         switch resolve(template) {
         case .success(.string(let key)): return .run(input: input, key: key)

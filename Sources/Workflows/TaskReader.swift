@@ -18,10 +18,8 @@ struct TaskReader {
             own + [
                 "depends_on", "when", "timeout", "retry", "idempotent", "on_lost", "on_disconnect", "lost_after", "idempotency_key",
                 "description",
-            ],
-            later: [
-                "for_each", "while", "compensate", "catch", "labels", "priority", "concurrency", "rate_limit", "user",
-            ])
+            ] + PlacementReader.keys,
+            later: ["for_each", "while", "compensate", "catch", "concurrency", "rate_limit", "user"])
         guard let kind = kind() else { return nil }
         let check = check()
         let input = shape[listed.isOriginal ? "config" : "with"]
@@ -35,12 +33,13 @@ struct TaskReader {
         let key = shape["idempotency_key"].flatMap { check.template($0) }
         let timeouts = timeouts()
         let retry = retry()
+        let placement = PlacementReader(shape: shape, kind: kind, check: check).read()
         guard let template else { return nil }
         return TaskDefinition(
             name: listed.name, kind: kind, input: template, dependencies: dependencies, condition: condition, timeouts: timeouts,
             retry: retry,
             onLost: onLost ?? (isIdempotent || !kind.hasEffects ? .retry : .hold), key: key, onDisconnect: onDisconnect ?? .stop,
-            lostAfter: lostAfter)
+            lostAfter: lostAfter, priority: placement.priority, cost: placement.cost, terms: placement.terms, group: placement.group)
     }
 
     private var original: Int { graph.order[place] }

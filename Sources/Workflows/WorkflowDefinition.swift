@@ -48,6 +48,13 @@ package struct TaskDefinition: Equatable, Sendable {
     package var onDisconnect = OnDisconnect.stop
     /// For how long nobody may have heard of the worker before an attempt counts as lost; nil: for the lease, or, where it goes on alone, for as long as it may take.
     package var lostAfter: Duration?
+    /// 0 to 9, the higher first.
+    package var priority = ReadyQueue.usualPriority
+    /// Slots, or places for light tasks, that it takes.
+    package var cost = 1
+    package var terms = PlacementTerms.none
+    /// What it is near to, or apart from, where its terms speak of a key.
+    package var group: Template?
 
     /// The same, where it is longer than a lease.
     package var silenceAllowed: Duration { lostAfter ?? (onDisconnect == .continue ? timeouts.attempt : .zero) }

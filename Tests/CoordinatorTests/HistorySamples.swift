@@ -1,4 +1,5 @@
 import Primitives
+import Storage
 import Workflows
 
 @testable import Coordinator
@@ -47,8 +48,12 @@ extension HistoryStore {
         for number in numbers {
             try append(HistorySamples.entry(number, bytes: bytes), index: LogIndex(number), time: HistorySamples.time(number))
             try flush()
+            keepUp()
         }
     }
+
+    /// What is done with full files is done, as where the disk is fast. What goes wrong is told where something is written next.
+    func keepUp() { try? sealing { () throws(StorageError) in try sealAll() } }
 
     /// The numbers of all runs, or of all messages, newest first, read page by page.
     func listed(_ kind: HistoryRecord.Kind = .run, page: Int = 7) throws -> [UInt64] {

@@ -56,6 +56,7 @@ struct HistoryStoreTests {
         for number in numbers {
             try store.append([.run(run(number, bytes: bytes))], index: LogIndex(number), time: time(number))
             try store.flush()
+            store.keepUp()
         }
     }
 

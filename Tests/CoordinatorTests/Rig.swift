@@ -35,11 +35,13 @@ struct Rig {
     private var tokens = 0
 
     init(
-        limits: Planner.Limits = Planner.Limits(), definitions: [String] = Rig.definitions, slots: Int = 4, light: Int = 8
+        limits: Planner.Limits = Planner.Limits(), definitions: [String] = Rig.definitions, slots: Int = 4, light: Int = 8,
+        level: UInt16 = FeatureLevels.unspoken
     ) throws {
         worker = try NodeID("w-1")
         planner = Planner(
             term: Term(1), state: CoordinatorState(cluster: Self.cluster), catalog: .empty, seed: 5, wall: wall, limits: limits)
+        if level > FeatureLevels.unspoken { handle([.raiseFeatureLevel(to: level, announced: [worker: level], token: token())]) }
         try activate(definitions)
         handle([.join(worker, slots: slots, light: light)])
     }

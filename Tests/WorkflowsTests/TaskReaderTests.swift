@@ -135,7 +135,7 @@ struct TaskReaderTests {
         Refusal(transform("1", #""depend_on": "a", "#), "/depend_on", "unknown key 'depend_on'; did you mean 'depends_on'?"),
         Refusal(
             transform("1", #""type": "exec", "#), "/type",
-            "unknown key 'type'; known keys: use, with, depends_on, when, timeout, retry, idempotent, on_lost, on_disconnect, lost_after, idempotency_key, description"
+            "unknown key 'type'; known keys: use, with, depends_on, when, timeout, retry, idempotent, on_lost, on_disconnect, lost_after, idempotency_key, description, priority, cost, labels, prefer, sticky, apart, group"
         ),
         Refusal(transform("1", #""idempotent": "yes", "#), "/idempotent", "expected true or false, found a string"),
         Refusal(transform("1", #""on_lost": "retri", "#), "/on_lost", "'retri' is none of retry, fail, hold; did you mean 'retry'?"),

@@ -37,9 +37,15 @@ extension Examples {
             use: exec@1
             with: {command: [wc, -l], stdin: "${{ params.readings }}"}
             idempotent: true
+            # Orders and payments go first; what waits for longer than 30 s goes before them all the same.
+            priority: 2
           ordered:
             depends_on: [count]
             use: exec@1
+            priority: 2
+            # Rather where the first was, and on a worker that says 'tools = "fast"' in worker.labels.
+            sticky: run
+            prefer: [{labels: {tools: fast}}]
             with: {command: [sort, -c, -n], stdin: "${{ params.readings }}"}
             idempotent: true
             retry: {limit: {attempt: {count: 2}}, delay: 200ms, jitter: none}

@@ -24,6 +24,21 @@ package enum Blocked: Equatable, Sendable {
     /// Nothing stands in its way.
     case soon
 
+    /// It does not pass by itself: somebody has to start, change or open a worker, or mend the workflow.
+    package var needsHelp: Bool {
+        switch self {
+        case .noWorker, .kindNotOffered, .noLabel, .closed, .tooLarge: true
+        case .apart, .reserved, .overShare, .noRoom, .inLine, .soon: false
+        }
+    }
+
+    /// Every word that `reason` may be.
+    package static let reasons = [
+        "no_worker", "kind_not_offered", "no_label", "workers_closed", "too_large", "kept_apart", "reserved", "over_share",
+        "no_free_worker",
+        "in_line", "soon",
+    ]
+
     /// A stable word.
     package var reason: String {
         switch self {
@@ -72,6 +87,8 @@ package enum Blocked: Equatable, Sendable {
             "the room at \(node) is kept for task \(task) of run \(run), which takes more than one place and waited longer; it begins after that"
         case .overShare(let namespace, let used, let total, let next):
             "namespace \(namespace) has \(used) of \(total) places that are taken, more than its share, and \(next) is next; it begins when the share allows, or with more workers"
+        case .noRoom(let pool, 1, let used, let node):
+            "all \(Self.count(used, pool.noun)) of \(node), the only worker that could take it, are taken; it begins when one is free, or with more workers"
         case .noRoom(let pool, let workers, let used, let node):
             "all \(Self.count(used, pool.noun)) of \(Self.count(workers, "worker")) are taken, \(node) is the fullest; it begins when one is free, or with more workers"
         case .inLine(let run, let task): "task \(task) of run \(run) is before it"
@@ -86,7 +103,10 @@ extension Pool { fileprivate var noun: String { self == .slots ? "slot" : "place
 
 extension Placement {
     /// What keeps every worker from taking it; nil when one could take it now.
-    package func obstacle(to demand: TaskDemand) -> Blocked? {
+    package func obstacle(to demand: TaskDemand) -> Blocked? { obstacle(to: demand, among: workers) }
+
+    /// - Parameter workers: all that are known, by node id.
+    func obstacle(to demand: TaskDemand, among workers: [Load]) -> Blocked? {
         let (shape, pool) = (demand.shape, demand.shape.pool)
         var able = workers.filter { $0.standing != .gone }
         guard !able.isEmpty else { return .noWorker }
@@ -123,9 +143,15 @@ extension Placement {
 extension Scheduler {
     /// Nil when the task does not wait for a worker.
     package func blocked(run: RunID, task: Int) -> Blocked? {
-        guard let item = ready.item(Ticket(run: run, task: task)) else { return nil }
+        ready.item(Ticket(run: run, task: task)).map { why($0, placement.workers) }
+    }
+
+    /// - Parameters:
+    ///   - item: it waits.
+    ///   - workers: all that are known, by node id.
+    func why(_ item: ReadyQueue.Item, _ workers: [Placement.Load]) -> Blocked {
         let pool = item.demand.shape.pool
-        switch placement.obstacle(to: item.demand) {
+        switch placement.obstacle(to: item.demand, among: workers) {
         case nil:
             guard let first = ready.head(pool)?.item, first.ticket != item.ticket else { return .soon }
             return .inLine(run: first.run, task: first.task)
@@ -136,7 +162,7 @@ extension Scheduler {
                 return .reserved(other.worker, run: other.ticket.run, task: other.ticket.task)
             }
             return overShare(item, pool) ?? .noRoom(pool: pool, workers: workers, used: used, fullest: fullest)
-        case let other: return other
+        case let other?: return other
         }
     }
 

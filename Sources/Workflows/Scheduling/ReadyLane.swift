@@ -61,6 +61,15 @@ struct ReadyLane: Sendable {
 
     // MARK: Lines
 
+    /// How many wait in each line, and where the first of them is.
+    func eachLine(_ numbers: [UInt64], _ body: (Int, Int) -> Void) {
+        for namespace in namespaces where !namespace.isEmpty {
+            for case .some(let line) in namespace.lines where line.live > 0 {
+                if let first = line.first(numbers) { body(line.live, first.place) }
+            }
+        }
+    }
+
     mutating func push(_ key: WaitingLine.Key, _ namespace: Int, _ shape: TaskShape) -> Int {
         stamps += 1
         let line = namespaces[namespace].place(of: shape, stamp: stamps)

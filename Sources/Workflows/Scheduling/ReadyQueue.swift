@@ -224,6 +224,11 @@ package struct ReadyQueue: Sendable {
     func hasOpen(_ pool: Pool) -> Bool { lanes[pool.rawValue].hasOpen || lanes[pool.rawValue].owesRetries }
     var owesRetries: Bool { lanes.contains { $0.owesRetries } }
 
+    /// Hands out each line with how many wait in it, and the first of them.
+    func eachLine(_ pool: Pool, _ body: (Int, Item) -> Void) {
+        lanes[pool.rawValue].eachLine(numbers) { count, place in if let item = entries[place].item { body(count, item) } }
+    }
+
     // MARK: Shares
 
     mutating func advance(to now: ClusterTime) { for pool in Pool.allCases { lanes[pool.rawValue].advance(to: now) } }

@@ -38,6 +38,13 @@ struct WaitingLine: Sendable {
     /// The first that can be tried.
     var head: Key? { isClosed ? nil : heap.first }
 
+    /// The first that waits, whether it can be tried or not.
+    func first(_ numbers: [UInt64]) -> Key? {
+        let known = aside.first { numbers[$0.place] == $0.number }
+        guard let next = heap.first else { return known }
+        return known.map { min($0, next) } ?? next
+    }
+
     /// Takes out what is gone from where it would be seen, and where it would pile up. When nothing is left: whether it was impossible.
     mutating func clean(_ numbers: [UInt64]) -> Bool? {
         guard live > 0 else { return isImpossible }

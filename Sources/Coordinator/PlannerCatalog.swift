@@ -1,0 +1,50 @@
+import Primitives
+import Workflows
+
+/// Rules and workflows that come into force, and those that runs are pinned to.
+extension Planner {
+    mutating func activate(_ next: Catalog, _ records: [DefinitionRecord], _ removed: [DefinitionKey], _ token: Int) {
+        guard next.version == state.catalogVersion + 1 else {
+            return answer(token, .conflict("the catalog is at version \(state.catalogVersion) by now; read it again and repeat"), now: true)
+        }
+        let bytes = records.reduce(0) { $0 + $1.json.count }
+        guard bytes <= CoordinatorState.uploadLimit / 2 else {
+            return answer(token, .conflict("definitions of \(bytes) bytes are too large"), now: true)
+        }
+        var activate = Activate(expectedVersion: state.catalogVersion, upload: nil, definitions: records, removed: removed)
+        if bytes > limits.stageBytes {
+            activate.upload = stage(records)
+            activate.definitions = []
+        }
+        // Runs keep the definitions that they are pinned to; compiled ones are found again by version.
+        catalog = next
+        newCatalog = next
+        emit(.activate(activate))
+        output.notices.append((state.applied, .catalogChanged(version: next.version)))
+        answer(token, .activated(next.version))
+    }
+
+    mutating func stage(_ records: [DefinitionRecord]) -> UUIDv7 {
+        let upload = UUIDv7(at: wall, using: &generator)
+        let bytes = DefinitionBundle.encode(records)
+        var offset = 0
+        while offset < bytes.count {
+            let piece = Array(bytes[offset..<min(bytes.count, offset + limits.stageBytes)])
+            emit(.stage(Stage(upload: upload, offset: UInt64(offset), bytes: piece)))
+            offset += piece.count
+        }
+        return upload
+    }
+
+    mutating func definition(of run: WorkflowRun) -> WorkflowDefinition? {
+        if let current = catalog.workflow(run.workflow, in: run.namespace), current.version == run.definitionVersion {
+            return current.definition
+        }
+        let key = PinnedKey(namespace: run.namespace, name: run.workflow, version: run.definitionVersion)
+        if let known = pinned[key] { return known }
+        guard let record = state.definition(of: run), let compiled = Catalog.workflow(record) else { return nil }
+        if pinned.count >= 256 { pinned.removeAll() }
+        pinned[key] = compiled
+        return compiled
+    }
+}
