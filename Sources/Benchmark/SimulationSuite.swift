@@ -8,7 +8,8 @@ struct SimulationSuite: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulation", abstract: "Simulated clusters: seeds a second, simulated seconds a second.",
         discussion:
-            "Five servers for the figure that others state; the seed decides how many with `--servers 0`. `distric-simulator` tries seeds.")
+            "Seeds as `distric-simulator` tries them, with five servers; the seed decides how many with `--servers 0`. Then five servers with a node's settings and ten proposals a second for two minutes, with all that may go wrong and with nothing."
+    )
 
     @Option(name: .long, help: "The first seed.") var seed: UInt64 = 1
     @Option(name: .long, help: "How many seeds.") var seeds = 100
@@ -26,9 +27,26 @@ struct SimulationSuite: AsyncParsableCommand {
             guard let violation = sweep.next().violation else { continue }
             throw ValidationError("seed \(seed + UInt64(sweep.seeds - 1)): \(violation)")
         }
-        let took = LoadClient.now() - began
-        report.figure("seeds", "rate", Double(seeds) / took, "seeds/s")
-        report.figure("seeds", "simulated", sweep.seconds / took, "s/s")
-        report.figure("seeds", "events", Double(sweep.events) / took, "events/s")
+        say(sweep, "seeds", LoadClient.now() - began, report)
+        try figure("five-servers", allowed, report)
+        try figure("five-servers-unharmed", [], report)
+    }
+
+    private func figure(_ name: String, _ faults: SimulationPlan.Faults, _ report: Report) throws {
+        var sweep = SimulationSweep(first: seed, faults: faults)
+        sweep.isFigure = true
+        let began = LoadClient.now()
+        for _ in 0..<max(1, seeds / 5) {
+            guard let violation = sweep.next().violation else { continue }
+            throw ValidationError("\(name), seed \(seed + UInt64(sweep.seeds - 1)): \(violation)")
+        }
+        say(sweep, name, LoadClient.now() - began, report)
+        report.figure(name, "committed", Double(sweep.committed) / sweep.seconds, "entries/simulated s")
+    }
+
+    private func say(_ sweep: SimulationSweep, _ name: String, _ took: Double, _ report: Report) {
+        report.figure(name, "rate", Double(sweep.seeds) / took, "seeds/s")
+        report.figure(name, "simulated", sweep.seconds / took, "s/s")
+        report.figure(name, "events", Double(sweep.events) / took, "events/s")
     }
 }

@@ -21,6 +21,8 @@ package struct Configuration: Equatable, Sendable {
     }
 
     private static func sorted(_ nodes: [NodeID]) -> [NodeID] {
+        // As they are written.
+        if zip(nodes, nodes.dropFirst()).allSatisfy(<) { return nodes }
         var unique: [NodeID] = []
         for node in nodes.sorted() where unique.last != node { unique.append(node) }
         return unique
@@ -76,36 +78,35 @@ package struct Configuration: Equatable, Sendable {
 /// How a configuration is spelled in a log entry and in a snapshot's manifest: one line, `voters=a,b outgoing= learners=c target=`.
 extension Configuration: CustomStringConvertible {
     package var description: String {
-        [("voters", voters), ("outgoing", outgoing), ("learners", learners), ("target", target)].map { name, nodes in
+        zip(Self.names, [voters, outgoing, learners, target]).map { name, nodes in
             name + "=" + nodes.map(\.text).joined(separator: ",")
         }.joined(separator: " ")
     }
 
     /// Nil when the text is not one, or names no voter while it names anybody else.
-    package init?(_ text: String) {
-        var lists: [String: [NodeID]] = [:]
-        for part in text.split(separator: " ") {
-            let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard halves.count == 2 else { return nil }
+    package init?(_ text: String) { self.init(payload: Array(text.utf8)) }
+
+    package var payload: [UInt8] { Array(description.utf8) }
+
+    /// By bytes: a server that starts reads every one that its log has.
+    package init?(payload: [UInt8]) {
+        var lists: [[NodeID]?] = Array(repeating: nil, count: Self.names.count)
+        for part in payload.split(separator: UInt8(ascii: " ")) {
+            // A later program may know more lists; a server that does not must not go on without them.
+            guard let mark = part.firstIndex(of: UInt8(ascii: "=")),
+                let list = Self.names.firstIndex(where: { part[..<mark].elementsEqual($0.utf8) }), lists[list] == nil
+            else { return nil }
             var nodes: [NodeID] = []
-            for name in halves[1].split(separator: ",") {
-                guard let node = try? NodeID(String(name)) else { return nil }
+            for name in part[(mark + 1)...].split(separator: UInt8(ascii: ",")) {
+                guard let node = try? NodeID(String(decoding: name, as: UTF8.self)) else { return nil }
                 nodes.append(node)
             }
-            guard lists.updateValue(nodes, forKey: String(halves[0])) == nil else { return nil }
+            lists[list] = nodes
         }
-        // A later program may know more lists; a server that does not must not go on without them.
-        guard lists.count == 4, let voters = lists["voters"], let outgoing = lists["outgoing"], let learners = lists["learners"],
-            let target = lists["target"]
-        else { return nil }
+        guard let voters = lists[0], let outgoing = lists[1], let learners = lists[2], let target = lists[3] else { return nil }
         self.init(voters: voters, outgoing: outgoing, learners: learners, target: target)
         guard !self.voters.isEmpty || members.isEmpty && target.isEmpty else { return nil }
     }
 
-    package var payload: [UInt8] { Array(description.utf8) }
-
-    package init?(payload: [UInt8]) {
-        guard let text = String(validating: payload, as: UTF8.self) else { return nil }
-        self.init(text)
-    }
+    private static let names = ["voters", "outgoing", "learners", "target"]
 }

@@ -220,9 +220,9 @@ extension RaftCore {
     /// Whether a majority has answered within an election timeout.
     func hasContact(_ now: Instant) -> Bool {
         guard settings.checkQuorum, !mutated(.leadsWithoutQuorum) else { return true }
-        return configuration.hasQuorum { node in
+        return configuration.hasQuorum { [progress, id, settings] node in
             if node == id { return true }
-            guard let contact = progress.first(where: { $0.id == node })?.lastContact else { return false }
+            guard let place = progress.place(of: node), let contact = progress[place].lastContact else { return false }
             return now.duration(since: contact) <= settings.electionTimeout.upperBound
         }
     }

@@ -204,7 +204,7 @@ extension RaftCore {
     // MARK: Answers
 
     mutating func appendReply(_ message: RaftMessage.AppendAnswer, from sender: NodeID, _ now: Instant, _ output: inout RaftOutput) {
-        guard role == .leader, let place = progress.firstIndex(where: { $0.id == sender }) else { return }
+        guard role == .leader, let place = progress.place(of: sender) else { return }
         heard(place, message.round, now)
         guard noteRecovery(place, message, now, &output) else { return }
         switch message.outcome {
@@ -268,10 +268,10 @@ extension RaftCore {
     /// Section 5.3: what a majority has is committed; section 5.4.2: but only entries of the leader's own term are counted.
     mutating func advanceCommit(_ now: Instant, _ output: inout RaftOutput) {
         let agreed = LogIndex(
-            configuration.agreed { node in
+            configuration.agreed { [progress, id, durableIndex] node in
                 if node == id { return durableIndex.number }
-                guard let peer = progress.first(where: { $0.id == node }) else { return 0 }
-                return peer.recovery == nil || mutated(.countsRecovering) ? peer.matchIndex.number : 0
+                guard let place = progress.place(of: node), progress[place].recovery == nil || mutated(.countsRecovering) else { return 0 }
+                return progress[place].matchIndex.number
             })
         let index = mutated(.commitsWithOneLess) ? min(log.lastIndex, max(agreed, durableIndex)) : agreed
         guard index > commitIndex, log.term(at: index) == term || mutated(.commitsOldTerms) else { return }

@@ -123,3 +123,18 @@ package struct Progress: Equatable, Sendable {
         return true
     }
 }
+
+// One of them is a large value, so each is looked at in its place: a copy costs more than most of what is asked of it.
+extension [Progress] {
+    func place(of node: NodeID) -> Int? {
+        for place in indices where self[place].id == node { return place }
+        return nil
+    }
+
+    /// Messages to any one follower that are not answered.
+    package var mostInFlight: Int {
+        var most = 0
+        for place in indices { most = Swift.max(most, self[place].inFlight.count) }
+        return most
+    }
+}

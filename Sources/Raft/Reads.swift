@@ -76,10 +76,10 @@ extension RaftCore {
 
     /// The newest round that a majority has answered.
     private var answeredRound: UInt64 {
-        configuration.agreed { node in
+        configuration.agreed { [progress, id, round] node in
             if node == id { return round }
-            guard let peer = progress.first(where: { $0.id == node }) else { return 0 }
-            return peer.recovery == nil ? peer.round : 0
+            guard let place = progress.place(of: node), progress[place].recovery == nil else { return 0 }
+            return progress[place].round
         }
     }
 

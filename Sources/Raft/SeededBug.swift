@@ -45,6 +45,8 @@ package enum SeededBug: String, CaseIterable, Sendable {
     /// Dragonboat #256, openraft's FAQ.
     case recoveringVotes
     case countsRecovering
+    /// Openraft PR #2002.
+    case trustsNewFolder
 
     #if Mutations
         /// The one that is on in this process.
@@ -54,7 +56,7 @@ package enum SeededBug: String, CaseIterable, Sendable {
 
 /// Whether a bug is on: never, but in a build that is made to have them.
 @inline(__always)
-func mutated(_ bug: SeededBug) -> Bool {
+package func mutated(_ bug: SeededBug) -> Bool {
     #if Mutations
         SeededBug.active == bug
     #else

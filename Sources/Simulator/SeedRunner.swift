@@ -25,12 +25,13 @@ struct SeedRunner: ParsableCommand {
     @Flag(help: "Try every bug, each until a seed finds it; only in a build with the trait Mutations.") var bugs = false
     @Flag(help: "Go on after a seed that does not hold.") var keepGoing = false
     @Flag(help: "Name each seed before it is tried, so that one that traps is known.") var verbose = false
+    @Flag(help: "Five servers and ten proposals a second, for figures; without --servers, --bugs and --cluster.") var figure = false
     @Flag(help: "End with 1 when something that should be seen now and then was never seen.") var complete = false
 
     @Flag(help: "With --cluster: print what happens.") var trace = false
 
     func run() throws {
-        if cluster, !bugs {
+        if cluster, !bugs, !figure {
             guard servers == nil else { throw ValidationError("--servers: the seed decides how many nodes a cluster has; leave it out") }
             try chooseWork(bug)
             return try ClusterSeeds(
@@ -42,11 +43,15 @@ struct SeedRunner: ParsableCommand {
             throw ValidationError("--trace goes with --cluster; 'distric simulate --trace FILE' writes down what a log's servers do")
         }
         guard cluster || SimulationPlan.Faults(faults) != nil else { throw ValidationError("--faults \(faults): no such fault") }
+        guard !figure || servers == nil && !bugs && !cluster else {
+            throw ValidationError("--figure has five servers of the log and no bugs: leave out --servers, --bugs and --cluster")
+        }
         if bugs { return try tryBugs() }
         guard let allowed = SimulationPlan.Faults(faults) else { throw ValidationError("--faults \(faults): no such fault") }
         try choose(bug)
         var sweep = SimulationSweep(first: seed, servers: servers, faults: allowed)
-        let began = Date()
+        sweep.isFigure = figure
+        let (began, processor) = (Date(), clock())
         while sweep.seeds < seeds, seconds.map({ Date().timeIntervalSince(began) < $0 }) ?? true {
             let plan = sweep.nextPlan
             if verbose { say("seed \(plan.seed)") }
@@ -59,6 +64,12 @@ struct SeedRunner: ParsableCommand {
             String(
                 format: "%d seeds in %.1f s: %.1f seeds/s, %.0f simulated seconds a second, %.0f events/s", sweep.seeds, took,
                 Double(sweep.seeds) / took, sweep.seconds / took, Double(sweep.events) / took))
+        let used = Double(clock() - processor) / Double(CLOCKS_PER_SEC)
+        print(
+            String(
+                format: "  of one processor: %.0f simulated seconds a second, %.0f events/s; %.1f entries committed a simulated second",
+                sweep.seconds / used, Double(sweep.events) / used, Double(sweep.committed) / sweep.seconds))
+        print("  trace \(sweep.traceHash)")
         for sight in Sight.allCases { print("  \(sight.name): \(sweep.coverage[sight])") }
         if !sweep.failures.isEmpty { throw ExitCode(1) }
         let never = sweep.coverage.never

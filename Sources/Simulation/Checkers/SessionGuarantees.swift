@@ -194,7 +194,8 @@ extension KeySession {
         for row in rows where row.entry.isAcknowledged {
             guard let value = row.entry.seen else { continue }
             let begin = value.flatMap { writers[$0]?.first }.map { rows[$0].entry.begin } ?? -1
-            var view = views[row.operation.process] ?? View(value: value, row: row, newest: (begin, row))
+            // Taken out while it changes: else each change would copy all that the process has left behind.
+            var view = views.removeValue(forKey: row.operation.process) ?? View(value: value, row: row, newest: (begin, row))
             if view.value != value {
                 if let earlier = view.left[value] ?? (writtenBy(value) < view.newest.begin ? view.newest.row : nil) {
                     violations.append(.wentBack(earlier.operation, read: row.operation))

@@ -57,6 +57,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     private var operationsLeft: Int?
     private var generation = 0
     private var brokenFolders: [String] = []
+    /// Names that a failed sync has dropped.
+    var dropped: [String] = []
     private var cost: Int64 = 0
 
     package init(seed: UInt64, capacityBytes: Int = 1 << 40, faults: DiskFaults = .none) {
@@ -90,6 +92,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
     package func crash(_ death: Death, using generator: inout SeededGenerator) {
         if mustCrash { counters[.crashPoint] += 1 }
         counters[death == .kill ? .kill : .powerCut] += 1
+        forgetDropped()
         if death == .power {
             cutNames(using: &generator)
             for path in contents.names.keys.sorted() { contents.names[path]?.file?.cutPower(using: &generator, &counters) }
@@ -97,19 +100,6 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
             isStuck = false
         }
         detach()
-    }
-
-    private func cutNames(using generator: inout SeededGenerator) {
-        let changes = contents.changes
-        contents.changes = []
-        let survival = Survival(of: changes.count, using: &generator)
-        for (place, change) in changes.enumerated() {
-            if survival.keeps(place, using: &generator) { settle(change) } else { counters[.lostName] += 1 }
-        }
-        // What lies in a folder that is gone is gone; a folder sorts before what lies in it.
-        contents.names = [:]
-        for path in contents.durable.keys.sorted() where isFolder(parentFolder(of: path)) { contents.names[path] = contents.durable[path] }
-        contents.durable = contents.names
     }
 
     /// Ends all handles, and counts again what is used: nothing is open that has no name.
@@ -184,8 +174,8 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         let isBroken = brokenFolders.contains(path) && !faults.forgetsSyncErrors
         guard !hits(.syncError, path), !isBroken else {
             brokenFolders.append(path)
-            // Dropped: the live process goes on seeing these names, and no later sync makes them durable.
-            _ = takeChanges(of: path)
+            // Dropped: the live process goes on seeing these names, no later sync makes them durable, and the next one finds what the medium has.
+            dropped += takeChanges(of: path).flatMap { $0.names.map(\.path) }
             throw .io(operation: "sync", path: path, errno: Errno.io)
         }
         for change in takeChanges(of: path) { settle(change) }
@@ -201,35 +191,7 @@ package final class SimulatedDisk: Disk, @unchecked Sendable {
         return false
     }
 
-    private func change(_ names: [(path: String, entry: Entry?)]) {
-        for (path, entry) in names {
-            if let old = contents.names.removeValue(forKey: path)?.file { unlink(old) }
-            if let file = entry?.file { link(file) }
-            contents.names[path] = entry
-        }
-        contents.changes.append(NameChange(names: names))
-    }
-
-    private func settle(_ change: NameChange) {
-        for (path, entry) in change.names { contents.durable[path] = entry }
-    }
-
-    /// Takes out the changes that wait in a folder, and the earlier ones of the same names.
-    private func takeChanges(of folder: String) -> [NameChange] {
-        var (taken, left, paths): ([NameChange], [NameChange], [String]) = ([], [], [])
-        for change in contents.changes.reversed() {
-            if change.touches(folder) || change.names.contains(where: { paths.contains($0.path) }) {
-                taken.append(change)
-                paths.append(contentsOf: change.names.map(\.path))
-            } else {
-                left.append(change)
-            }
-        }
-        contents.changes = left.reversed()
-        return taken.reversed()
-    }
-
-    private func link(_ file: SectorFile) {
+    func link(_ file: SectorFile) {
         if !file.holdsSpace { contents.usedBytes += file.size }
         file.isNamed = true
     }

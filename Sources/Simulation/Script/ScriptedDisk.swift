@@ -27,6 +27,7 @@ struct ScriptedDisk: Equatable, Sendable {
 
     /// In the order of the group's fields, as `RaftOutput.Write` says. What cannot be done is said, and left.
     mutating func perform(_ write: RaftOutput.Write) -> String? {
+        if write.isDistrusted { isRecovering = true }
         if let state = write.hardState { hardState = state }
         if let chunk = write.chunk, let fault = receive(chunk) { return fault }
         if let mark = write.install { install(mark) }

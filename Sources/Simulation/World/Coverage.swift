@@ -5,6 +5,10 @@ package enum Sight: Int, CaseIterable, Sendable {
     case killed, powerLost, tailCut, paused, diskStalled, steppedDownOfDisk, steppedDownOfQuorum, syncFailed, damaged, voteLost, trusted
     case jointEntered, changeCommitted, jointInterrupted, votersAdded, leaderRemoved, transferDone, transferAborted
     case messageLost, messageTwice, messageLate, messageCorrupt, partitioned, oneWayCut, unclogged, disconnected, unknownOutcome, undecided
+    case frameCut, byteByByte, halfOpen, acceptedSilent, streamsMixed, streamBroken, definiteError, disturbed
+    case shortWrite, writeFailed, readFailed, diskFull, readOnly, wiped, folderRefused, readmitted, swapped, swapRefused, rolledBack,
+        foundOut
+    case upgraded, levelsMixed, levelRaised, newerCommand, stoppedAtLevel, olderRefused
 
     /// How reports spell it.
     package var name: String {
@@ -24,7 +28,7 @@ package struct Coverage: Equatable, Sendable {
     package init() {}
 
     package subscript(_ sight: Sight) -> Int { counts[sight.rawValue] }
-    package mutating func saw(_ sight: Sight) { counts[sight.rawValue] += 1 }
+    package mutating func saw(_ sight: Sight, times: Int = 1) { counts[sight.rawValue] += times }
     package static func += (left: inout Coverage, right: Coverage) {
         for place in left.counts.indices { left.counts[place] += right.counts[place] }
     }

@@ -4,7 +4,21 @@ import Raft
 /// The state machine that simulated servers replicate: registers and lists by key, behind the session table that makes a repeated request apply once.
 struct KeyValueMachine: Equatable, Sendable {
     struct Command: Equatable, Sendable {
-        enum Kind: UInt8, Sendable { case write = 1, compareAndSwap, append, open }
+        enum Kind: UInt8, Sendable {
+            case write = 1, compareAndSwap, append, open
+            /// The feature level is this from now on; the other one is a write that came with level 2.
+            case raise, writeByNewer
+        }
+
+        static let bytes = 34
+
+        /// Programs of a lower feature level stop before it.
+        var neededLevel: UInt16 {
+            switch kind {
+            case .write, .compareAndSwap, .append, .open: 1
+            case .raise, .writeByNewer: 2
+            }
+        }
 
         var session: UInt64
         var sequence: UInt64
@@ -15,7 +29,7 @@ struct KeyValueMachine: Equatable, Sendable {
 
         var payload: [UInt8] {
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(34)
+            bytes.reserveCapacity(Self.bytes)
             for number in [session, sequence, value, expected] { withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) } }
             bytes += [kind.rawValue, key]
             return bytes
@@ -27,7 +41,7 @@ struct KeyValueMachine: Equatable, Sendable {
         }
 
         init?(_ bytes: [UInt8]) {
-            guard bytes.count >= 34, let kind = Kind(rawValue: bytes[32]) else { return nil }
+            guard bytes.count >= Self.bytes, let kind = Kind(rawValue: bytes[32]) else { return nil }
             func word(_ place: Int) -> UInt64 {
                 bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: place * 8, as: UInt64.self)) }
             }
@@ -68,6 +82,8 @@ struct KeyValueMachine: Equatable, Sendable {
     private(set) var repeats = 0
     /// Over all that was ever applied.
     private(set) var digest: UInt64 = 0
+    /// Raised by a command; never falls.
+    private(set) var featureLevel: UInt16 = 1
 
     init(keys: Int) {
         registers = Array(repeating: nil, count: keys)
@@ -83,9 +99,14 @@ struct KeyValueMachine: Equatable, Sendable {
         hasher.combine(entry.payload)
         digest = hasher.finish().low
         guard entry.kind == .commands, let command = Command(entry.payload) else { return nil }
-        if command.kind == .open {
+        switch command.kind {
+        case .open:
             sessions.open(at: entry.index)
             return .opened(entry.index.number)
+        case .raise:
+            featureLevel = max(featureLevel, UInt16(clamping: command.value))
+            return nil
+        case .write, .compareAndSwap, .append, .writeByNewer: break
         }
         switch sessions.verdict(session: command.session, sequence: command.sequence) {
         case .expired: return .expired
@@ -102,7 +123,7 @@ struct KeyValueMachine: Equatable, Sendable {
     private mutating func perform(_ command: Command) -> Outcome {
         let key = Int(command.key) % registers.count
         switch command.kind {
-        case .write:
+        case .write, .writeByNewer:
             registers[key] = command.value
             return .done
         case .compareAndSwap:
@@ -112,8 +133,14 @@ struct KeyValueMachine: Equatable, Sendable {
         case .append:
             lists[key].append(command.value)
             return .done
-        case .open: return .done
+        case .open, .raise: return .done
         }
+    }
+
+    /// What a command could change: another one after it than before it shows that it did.
+    func trail(of command: Command) -> [UInt64?] {
+        let key = Int(command.key) % registers.count
+        return [registers[key], UInt64(lists[key].count)]
     }
 
     // MARK: Snapshots
@@ -123,6 +150,7 @@ struct KeyValueMachine: Equatable, Sendable {
         func put(_ number: UInt64) { withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) } }
         put(applied.number)
         put(digest)
+        put(UInt64(featureLevel))
         put(UInt64(registers.count))
         for register in registers {
             put(register == nil ? 0 : 1)
@@ -143,9 +171,9 @@ struct KeyValueMachine: Equatable, Sendable {
             defer { offset += 8 }
             return bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
         }
-        guard let applied = get(), let digest = get(), let count = get(), count <= 256 else { return nil }
+        guard let applied = get(), let digest = get(), let level = get(), let count = get(), count <= 256 else { return nil }
         self.init(keys: Int(count))
-        (self.applied, self.digest) = (LogIndex(applied), digest)
+        (self.applied, self.digest, featureLevel) = (LogIndex(applied), digest, UInt16(clamping: level))
         for key in registers.indices {
             guard let isSet = get(), let value = get() else { return nil }
             registers[key] = isSet == 1 ? value : nil

@@ -3,8 +3,8 @@ import Primitives
 import Raft
 import Storage
 
-/// The invariants of design 6 that one event can break, looked at after it, of the server that it touched: R1, R3 to R14, R17, R21; R2 is within R3, R20 within R5 and R17. What
-/// reads must see (R18, R19) is looked at where they are answered, what clients were told (C1, C2) in the history, whether all ends well (R15, R16, R22) when the faults have.
+/// The invariants of design 6 that one event can break, looked at after it, of the server that it touched: R1 to R17, R20, R21 and C3. What reads must see (R18, R19) is looked at
+/// where they are answered, what clients were told (C1, C2) in the history, whether all ends well (R22, R23) when the faults have.
 struct RaftChecks {
     private struct Entry: Equatable {
         var term: Term
@@ -37,11 +37,30 @@ struct RaftChecks {
     /// By index: of the bytes of its snapshot.
     private var snapshots: [UInt64: UInt64] = [:]
     private var lastLeader: Int?
-    private var changes: [(term: Term, role: RaftCore.Role)]
+    /// Each as it was after its last event.
+    private var seen: [Seen]
+    /// Every vote that was ever given: `votes` forgets those that nobody will count any more (R15).
+    private var given: Set<Grant> = []
+    var sessionLog = SessionLog()
+    var promises = Promises()
 
-    init(servers: Int) { changes = Array(repeating: (Term(0), .follower), count: servers) }
+    private struct Seen {
+        var term = Term(0)
+        var role = RaftCore.Role.follower
+        var last = LogIndex.zero
+        var configurationIndex = LogIndex.zero
+    }
+
+    private struct Grant: Hashable {
+        var ballot: Ballot
+        var candidate: NodeID
+    }
+
+    init(servers: Int) { seen = Array(repeating: Seen(), count: servers) }
 
     var committedIndex: LogIndex { LogIndex(UInt64(committed.count)) }
+
+    static func bytes(of attempt: UInt64) -> [UInt8] { withUnsafeBytes(of: attempt.littleEndian) { Array($0) } }
 
     private static func hash(_ entry: LogEntry) -> UInt64 {
         var hasher = StableHasher(key: UInt64(entry.kind.rawValue))
@@ -51,7 +70,7 @@ struct RaftChecks {
 
     // MARK: After an event
 
-    mutating func handled(_ server: SimulatedServer, _ output: RaftOutput, in world: World) {
+    mutating func handled(_ server: SimulatedServer, _ output: RaftOutput, isTick: Bool, in world: World) {
         guard let running = server.running else { return }
         let now = running.core.glance
         if now.term < server.term { world.fail("R9", "\(server.id) went from term \(server.term) to \(now.term)") }
@@ -63,12 +82,23 @@ struct RaftChecks {
             world.fail("R12", "\(server.id): base \(now.base), commit \(now.commitIndex), last \(now.lastIndex)")
         }
         if now.lastTerm > now.term { world.fail("R9", "\(server.id) has an entry of term \(now.lastTerm) in term \(now.term)") }
-        let wasLeader = changes[server.number].role == .leader || now.role == .leader
-        for write in output.writes { appended(write, server, running, in: world) }
-        if !output.transitions.isEmpty || now.role != changes[server.number].role { elections(server, running, output, in: world) }
+        let before = seen[server.number]
+        let wasLeader = before.role == .leader || now.role == .leader
+        if before.role == .leader, now.role == .leader, before.term == now.term { appendsOnly(server, before.last, output, in: world) }
+        for write in output.writes {
+            appended(write, server, running, in: world)
+            if now.role == .leader { proposed(write, server, running, in: world) }
+        }
+        if !output.writes.isEmpty { membership(server, running, output, in: world) }
+        handsOver(server, running, output, isTick: isTick, in: world)
+        for accepted in output.accepted { promises.accepted(accepted.id, in: world) }
+        if !output.transitions.isEmpty || now.role != before.role { elections(server, running, output, in: world) }
         if now.role == .leader { limits(server, running, output, in: world) }
         if now.commitIndex > server.commit { commits(server, running, wasLeader, in: world) }
         server.commit = now.commitIndex
+        // To ask the log costs a copy of it, and only what is written changes it.
+        let index = output.writes.isEmpty ? before.configurationIndex : running.core.log.configurationIndex
+        seen[server.number] = Seen(term: now.term, role: now.role, last: now.lastIndex, configurationIndex: index)
         for case .configuration in output.transitions { server.configuration = running.core.configuration }
     }
 
@@ -115,18 +145,19 @@ struct RaftChecks {
                 world.fail("R4", "\(server.id) leads in term \(term) without entry \(end) of term \(last.term), which is committed")
             }
         }
-        let before = changes[server.number]
+        let before = seen[server.number]
         let now = running.core.glance
+        if now.role == .leader, before.role != .leader || before.term != now.term { mayLead(server, running, in: world) }
         if now.role == .leader, before.role != .leader, before.role != .candidate, server.configuration.voters.count > 1 {
             world.fail("R14", "\(server.id) became leader from \(before.role)")
         }
-        changes[server.number] = (now.term, now.role)
     }
 
     /// R21.
     private func limits(_ server: SimulatedServer, _ running: RunningCore, _ output: RaftOutput, in world: World) {
-        for peer in running.core.progress where peer.inFlightCount > running.core.settings.inFlightMessages {
-            world.fail("R21", "\(peer.inFlightCount) messages to \(peer.id) are not answered")
+        let inFlight = running.core.progress.mostInFlight
+        if inFlight > world.plan.settings.inFlightMessages {
+            world.fail("R21", "\(inFlight) messages from \(server.id) to one other are not answered")
         }
         // What a leader finds in its log it must take; of proposals one may go beyond.
         if !output.accepted.isEmpty, running.core.uncommittedBytes > running.core.settings.uncommittedBytes + 4_096 {
@@ -220,7 +251,8 @@ struct RaftChecks {
 
     /// What came back from the disk must be all that was durable: R9, R11, and the rules for storage.
     func started(_ server: SimulatedServer, _ found: RaftStorage.Opened, _ entries: [LogEntry], in world: World) {
-        if found.distrust == nil {
+        // An older image of a disk is the one thing that no start can tell.
+        if found.distrust == nil, !server.isUnsound {
             if found.hardState.term < server.durableState.term
                 || found.hardState.term == server.durableState.term && server.durableState.vote != nil
                     && found.hardState.vote != server.durableState.vote
@@ -273,6 +305,34 @@ struct RaftChecks {
             world.fail("R10", "\(server.id) votes for \(other) and for \(vote) in term \(term)")
         }
         votes[ballot] = vote
+        given.insert(Grant(ballot: ballot, candidate: vote))
+    }
+
+    /// R15: an election is won by a majority of each half of the configuration in force, and by nobody whom it counts out.
+    private func mayLead(_ server: SimulatedServer, _ running: RunningCore, in world: World) {
+        let (configuration, term) = (running.core.configuration, running.core.term)
+        let hasWon = configuration.hasQuorum { node in
+            guard node != server.id, let voter = world.servers.first(where: { $0.id == node }) else { return node == server.id }
+            return given.contains(Grant(ballot: Ballot(voter: voter.number, term: term.number), candidate: server.id))
+        }
+        if !hasWon { world.fail("R15", "\(server.id) leads in term \(term) without the votes of a majority of \(configuration)") }
+        if !configuration.isVoter(server.id), running.core.log.configurationIndex <= server.commit {
+            world.fail("R15", "\(server.id) leads in term \(term), and was removed at entry \(running.core.log.configurationIndex)")
+        }
+    }
+
+    /// R15: what a leader changes it changes as a whole, one change after the other.
+    private func proposed(_ write: RaftOutput.Write, _ server: SimulatedServer, _ running: RunningCore, in world: World) {
+        for entry in write.entries where entry.term == running.core.term {
+            if entry.kind == .commands { promises.appended(entry, server, in: world) }
+            guard entry.kind == .configuration, let next = Configuration(payload: entry.payload) else { continue }
+            let index = LogIndex(entry.index.number - 1)
+            let change = MembershipStep(
+                from: running.core.log.configuration(at: index), to: next, previous: seen[server.number].configurationIndex,
+                commit: running.core.commitIndex,
+                isOwnTermCommitted: running.core.log.term(at: running.core.commitIndex) == running.core.term)
+            if let problem = change.problem { world.fail("R15", "\(server.id) appends \(next) at \(entry.index): \(problem)") }
+        }
     }
 
     // MARK: The state machine

@@ -18,6 +18,10 @@ struct SimulatedClient {
         var began: Int64
         /// What was acknowledged to anybody before the read was asked for.
         var floor: LogIndex
+        /// Handed to a server that has not answered yet.
+        var isAsked = false
+        /// One of those that were asked has never answered: it may happen still.
+        var isUncertain = false
     }
 
     let number: Int

@@ -9,6 +9,8 @@ struct SimulatedNetwork {
         /// What is sent waits until the link is released.
         var isClogged = false
         var waiting: [ByteBuffer] = []
+        /// Where messages are bytes of a connection.
+        var connection = SimulatedConnection()
     }
 
     let count: Int

@@ -8,28 +8,29 @@ import Storage
 final class SimulatedServer {
     static let folder = "/raft"
     static let segmentBytes = 8_192
+    static let dataFolder = "/data"
 
     let number: Int
     let id: NodeID
     var disk: SimulatedDisk
     /// Counts starts: what was meant for an earlier one is of no interest.
-    var boot: UInt32 = 0
-    var isUp = false
-    var isPaused = false
+    @exclusivity(unchecked) var boot: UInt32 = 0
+    @exclusivity(unchecked) var isUp = false
+    @exclusivity(unchecked) var isPaused = false
     /// Arrived while it was paused.
     var inbox: [(from: Int, message: RaftMessage)] = []
 
     // Of a server that runs
-    var running: RunningCore?
+    @exclusivity(unchecked) var running: RunningCore?
     /// A copy; what is asked often is asked of `running`.
     var core: RaftCore? { running?.core }
     var storage: RaftStorage?
     var writer: LogWriter?
-    var machine: KeyValueMachine
+    @exclusivity(unchecked) var machine: KeyValueMachine
     var pendingWrites: [RaftOutput.Write] = []
     /// What the disk is at; nil while it is idle.
     var batch: [RaftOutput.Write]?
-    var timer: Int64?
+    @exclusivity(unchecked) var timer: Int64?
     /// Falls in the middle of what it writes next.
     var doom: SimulatedDisk.Death?
     /// By index: whose request it was.
@@ -37,9 +38,23 @@ final class SimulatedServer {
     var reads: [(attempt: UInt64, index: LogIndex)] = []
     var snapshotIndex = LogIndex.zero
 
+    // Of its program and its disk
+    /// The newest feature level that its program knows.
+    @exclusivity(unchecked) var level: UInt16 = 1
+    /// The id of the folder that it started with.
+    var folder: UUIDv7?
+    /// Members know its id by another folder: they do not talk to it.
+    @exclusivity(unchecked) var isDenied = false
+    /// What it had is gone, and it does not know of it.
+    var isUnsound = false
+    /// Its first folder is gone: this one joins a cluster in whose log its id is.
+    var isSecondFolder = false
+    /// It has somebody else's disk.
+    var swappedWith: Int?
+
     // Of its clock
-    var rate = 1.0
-    var offset: Int64 = 0
+    @exclusivity(unchecked) var rate = 1.0
+    @exclusivity(unchecked) var offset: Int64 = 0
 
     // What the checks know
     /// The end of what is durable for sure, of this log: a copy of it as it was when the server fell.
@@ -49,12 +64,16 @@ final class SimulatedServer {
     var lost: (log: RaftLog, durable: LogIndex)?
     var durableState = HardState(term: Term(0), vote: nil)
     var isRecovering = false
-    var commit = LogIndex.zero
+    @exclusivity(unchecked) var commit = LogIndex.zero
     /// In force when the last event was over.
     var configuration = Configuration()
     /// It may trust itself once this is durable.
     var trustTicket: UInt64?
-    var term = Term(0)
+    @exclusivity(unchecked) var term = Term(0)
+    /// The configurations in its log, by its writes.
+    var configurations: [(index: LogIndex, configuration: Configuration)] = []
+    /// When it began to hand over, on its own clock.
+    var transferBegan: Instant?
 
     init(number: Int, id: NodeID, seed: UInt64, keys: Int, configuration: Configuration) {
         (self.number, self.id) = (number, id)
@@ -72,7 +91,7 @@ final class SimulatedServer {
 
 /// A core in a place of its own: it is a large value, and is looked at many times an event.
 final class RunningCore {
-    var core: RaftCore
+    @exclusivity(unchecked) var core: RaftCore
     init(_ core: RaftCore) { self.core = core }
 }
 

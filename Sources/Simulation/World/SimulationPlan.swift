@@ -26,14 +26,21 @@ package struct SimulationPlan: Equatable, Sendable {
         package static let membership = Faults(rawValue: 1 << 15)
         package static let transfer = Faults(rawValue: 1 << 16)
         package static let snapshots = Faults(rawValue: 1 << 17)
+        package static let streams = Faults(rawValue: 1 << 18)
+        package static let diskError = Faults(rawValue: 1 << 19)
+        package static let wipe = Faults(rawValue: 1 << 20)
+        package static let swap = Faults(rawValue: 1 << 21)
+        package static let rollback = Faults(rawValue: 1 << 22)
+        package static let upgrade = Faults(rawValue: 1 << 23)
 
         package static let names: [(Faults, String)] = [
             (.loss, "loss"), (.duplication, "duplication"), (.delay, "delay"), (.partition, "partition"), (.oneWay, "one-way"),
             (.clog, "clog"), (.corruption, "corruption"), (.kill, "kill"), (.power, "power"), (.pause, "pause"), (.stall, "stall"),
             (.syncError, "sync-error"), (.bitFlip, "bit-flip"), (.lostVote, "lost-vote"), (.clocks, "clocks"),
-            (.membership, "membership"), (.transfer, "transfer"), (.snapshots, "snapshots"),
+            (.membership, "membership"), (.transfer, "transfer"), (.snapshots, "snapshots"), (.streams, "streams"),
+            (.diskError, "disk-error"), (.wipe, "wipe"), (.swap, "swap"), (.rollback, "rollback"), (.upgrade, "upgrade"),
         ]
-        package static let all = Faults(rawValue: (1 << 18) - 1)
+        package static let all = Faults(rawValue: (1 << 24) - 1)
 
         /// `kill,partition`, `all`, `none`; nil for a word that is none.
         package init?(_ text: String) {
@@ -86,6 +93,7 @@ package struct SimulationPlan: Equatable, Sendable {
     package var liveness: Duration = .seconds(10)
     package var convergence: Duration = .seconds(20)
     package var service: Duration = .seconds(3)
+    package var disturbance: Duration = .seconds(5)
 
     /// - Parameters:
     ///   - servers: nil lets the seed decide.
@@ -109,6 +117,7 @@ package struct SimulationPlan: Equatable, Sendable {
         settings.keptBytes = [0, 512, 1 << 20].randomElement(using: &generator) ?? 1 << 20
         settings.tailEntries = [0, 10, 1000].randomElement(using: &generator) ?? 10
         settings.uncommittedBytes = [400, 1 << 20].randomElement(using: &generator) ?? 1 << 20
+        settings.commitDelay = [.zero, .zero, .milliseconds(2)].randomElement(using: &generator) ?? .zero
         padding = [0, 0, 700].randomElement(using: &generator) ?? 0
         latency = .random(in: 50_000...5_000_000, using: &generator)
         diskNanoseconds = .random(in: 50_000...5_000_000, using: &generator)
@@ -118,5 +127,17 @@ package struct SimulationPlan: Equatable, Sendable {
         if faults.contains(.delay) { latePerMillion = .random(in: 1_000...100_000, using: &generator) }
         faultEvery = .random(in: 300_000_000...4_000_000_000, using: &generator)
         snapshotEvery = faults.contains(.snapshots) ? .random(in: 5...60, using: &generator) : 1_000_000
+    }
+
+    /// The one that speed is measured by: five servers with the settings of a node, two minutes of ten proposals a second and two thirds as many reads, and whatever goes wrong by
+    /// the seed.
+    package static func fiveServers(seed: UInt64, faults: Faults = .all) -> SimulationPlan {
+        var plan = SimulationPlan(seed: seed, servers: 5, faults: faults)
+        plan.settings = RaftSettings()
+        plan.settings.commitDelay = .milliseconds(2)
+        plan.padding = 0
+        plan.thinkTime = 200_000_000
+        plan.safety = .seconds(120)
+        return plan
     }
 }

@@ -33,7 +33,7 @@ extension World {
         switch kind {
         case .write: return (.command(command), .write(nextValue))
         case .compareAndSwap: return (.command(command), .compareAndSwap(expected: recent, new: nextValue))
-        case .append, .open: return (.command(command), .append(nextValue))
+        case .append, .open, .raise, .writeByNewer: return (.command(command), .append(nextValue))
         }
     }
 
@@ -60,8 +60,15 @@ extension World {
         ask(number)
     }
 
-    private func padded(_ command: KeyValueMachine.Command) -> [UInt8] {
-        command.payload + [UInt8](repeating: UInt8(truncatingIfNeeded: command.value), count: plan.padding)
+    /// With the number of the attempt behind it, by which C3 knows it again.
+    private func padded(_ command: KeyValueMachine.Command, _ attempt: UInt64, _ server: SimulatedServer) -> [UInt8] {
+        var command = command
+        if command.kind == .write, server.machine.featureLevel >= Self.newest {
+            coverage.saw(.newerCommand)
+            command.kind = .writeByNewer
+        }
+        return command.payload + RaftChecks.bytes(of: attempt)
+            + [UInt8](repeating: UInt8(truncatingIfNeeded: command.value), count: plan.padding)
     }
 
     private func pick(_ number: Int) -> Int {
@@ -74,11 +81,12 @@ extension World {
         let server = servers[working.server]
         guard server.isUp, !server.isPaused else { return schedule(.again(number, attempt: working.attempt), after: 200_000_000) }
         schedule(.again(number, attempt: working.attempt), after: 800_000_000)
+        clients[number].working?.isAsked = true
         switch working.request {
         case .open:
             let command = KeyValueMachine.Command(session: 0, sequence: 0, kind: .open, key: 0, value: UInt64(number))
-            handle(.propose(id: working.attempt, [padded(command)]), at: server)
-        case .command(let command): handle(.propose(id: working.attempt, [padded(command)]), at: server)
+            handle(.propose(id: working.attempt, [padded(command, working.attempt, server)]), at: server)
+        case .command(let command): handle(.propose(id: working.attempt, [padded(command, working.attempt, server)]), at: server)
         case .readRegister, .readList:
             if server.running?.core.role == .follower { coverage.saw(.followerRead) }
             let isLeader = server.running?.core.role == .leader
@@ -93,6 +101,7 @@ extension World {
     func tryAgain(_ number: Int, _ attempt: UInt64) {
         guard var working = clients[number].working, working.attempt == attempt else { return }
         clients[number].hint = nil
+        if working.isAsked { (working.isAsked, working.isUncertain) = (false, true) }
         attempts += 1
         working.attempt = attempts
         working.attempts += 1
@@ -142,10 +151,21 @@ extension World {
         case .readRegister, .readList: coverage.saw(.readRefused)
         }
         attempts += 1
+        clients[number].working?.isAsked = false
+        if case .command = working.request, !working.isUncertain, Int.random(in: 0..<8, using: &generator) == 0 {
+            return failForCertain(number)
+        }
         clients[number].working?.attempt = attempts
         if let hint = clients[number].hint { clients[number].working?.server = hint }
         schedule(.giveUp(number, attempt: attempts), after: max(1, working.began + 4_000_000_000 - now))
         schedule(.again(number, attempt: attempts), after: 20_000_000 + exponential(50_000_000))
+    }
+
+    /// C3: all that was asked has refused, so it has not happened, and never will. Its number is the next command's.
+    private func failForCertain(_ number: Int) {
+        coverage.saw(.definiteError)
+        clients[number].sequence -= 1
+        complete(number, .failed(at: now))
     }
 
     /// An entry was applied where it was proposed: what waits for it has its outcome.

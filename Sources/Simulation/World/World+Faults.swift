@@ -7,7 +7,7 @@ extension World {
     /// One thing goes wrong.
     func strike() {
         let kinds = SimulationPlan.Faults.names.map(\.0).filter { plan.faults.contains($0) && Self.strikes.contains($0) }
-        guard let kind = kinds.randomElement(using: &generator) else { return heal() }
+        guard now >= quietUntil, let kind = kinds.randomElement(using: &generator) else { return now >= quietUntil ? heal() : () }
         switch kind {
         case .partition, .oneWay: partition(isOneWay: kind == .oneWay)
         case .clog: clog()
@@ -18,16 +18,23 @@ extension World {
         case .bitFlip: flip()
         case .lostVote: loseVote()
         case .transfer: transfer()
+        case .streams: tangle(victim().number, someServer().number)
+        case .diskError: spoilDisk(victim())
+        case .wipe: wipe(victim())
+        case .swap: swapDisks(victim(), someServer())
+        case .rollback: takeImage(someServer())
+        case .upgrade: changeProgram(servers.first { $0.level < Self.newest } ?? someServer())
         default: return
         }
     }
 
     private static let strikes: SimulationPlan.Faults = [
-        .partition, .oneWay, .clog, .kill, .power, .pause, .syncError, .bitFlip, .lostVote, .transfer,
+        .partition, .oneWay, .clog, .kill, .power, .pause, .syncError, .bitFlip, .lostVote, .transfer, .streams, .diskError, .wipe, .swap,
+        .rollback, .upgrade,
     ]
 
     private func someServer() -> SimulatedServer { servers[Int.random(in: 0..<servers.count, using: &generator)] }
-    private var leading: SimulatedServer? { servers.first { $0.isUp && $0.running?.core.role == .leader } }
+    var leading: SimulatedServer? { servers.first { $0.isUp && $0.running?.core.role == .leader } }
 
     /// The leader more often than it would come to.
     private func victim() -> SimulatedServer {
@@ -126,15 +133,20 @@ extension World {
     }
 
     /// Damage only where the others can make it good: servers that may not trust themselves, or could not after a fall, stay a minority.
-    private func mayDamage(_ server: SimulatedServer) -> Bool {
-        !servers.contains(where: \.isRecovering) && newestConfiguration.voters.count > 2 && !newestConfiguration.isChanging
+    func mayDamage(_ server: SimulatedServer) -> Bool {
+        let log = newestLog
+        return !hasDoubtfulVoter && server.swappedWith == nil && log.configuration.voters.count > 2 && !log.configuration.isChanging
+            && log.configurationIndex <= checks.committedIndex
     }
+
+    /// A voter whose word does not count, or who does not know yet that it should not.
+    var hasDoubtfulVoter: Bool { servers.contains { $0.isUnsound || $0.isRecovering && newestConfiguration.isVoter($0.id) } }
 
     private func flip() {
         let server = victim()
         guard server.isUp, mayDamage(server) else { return }
         // What idle moments write down: without it the end of a log that is damaged cannot be told from one that was never acknowledged.
-        try? server.storage?.log.mark()
+        do throws(StorageError) { try server.storage?.log.mark() } catch { return diskFailed(server) }
         crash(server, .kill)
         let logs = { (path: String) in path.hasPrefix(SimulatedServer.folder + "/log/") && path.hasSuffix(".log") }
         if server.disk.flipRandomBit(where: logs, using: &generator) != nil {
@@ -155,7 +167,7 @@ extension World {
         schedule(.restart(server.number, boot: server.boot), after: exponential(500_000_000))
     }
 
-    private func lose(_ server: SimulatedServer) {
+    func lose(_ server: SimulatedServer) {
         server.isRecovering = true
         server.lost = (server.log, server.durable)
         checks.lost(server)
@@ -166,7 +178,7 @@ extension World {
     /// Any set of voters in the place of any other, and often just then something goes wrong.
     func changeMembers() {
         // A change that leaves a majority only with a server that may not vote stops the cluster: an operator would wait, and so does this one.
-        guard let leader = leading, let core = leader.core, !servers.contains(where: \.isRecovering) else { return }
+        guard let leader = leading, let core = leader.core, !hasDoubtfulVoter else { return }
         let all = servers.map(\.id)
         var voters = all.filter { _ in Int.random(in: 0..<3, using: &generator) > 0 }
         if voters.isEmpty { voters = [all[0]] }

@@ -11,9 +11,10 @@ extension World {
         server.isUp = true
         var entries: [LogEntry] = []
         do throws(StorageError) {
+            try claim(server)
             let (storage, found) = try RaftStorage.open(
                 disk: server.disk, folder: SimulatedServer.folder, segmentBytes: SimulatedServer.segmentBytes,
-                chunkBytes: plan.settings.chunkBytes, repairing: true
+                chunkBytes: plan.settings.chunkBytes, repairing: true, joins: joins(server)
             ) { entry throws(StorageError) in entries.append(entry) }
             server.storage = storage
             let isRecovering = found.distrust != nil
@@ -25,39 +26,58 @@ extension World {
             entries.removeAll { $0.index > found.recovery.last.index }
             for entry in entries { core.restore(entry) }
             core.started(now: server.local(now))
+            try FolderID.begin(SimulatedServer.dataFolder, disk: server.disk)
             server.running = RunningCore(core)
             server.isRecovering = isRecovering
             server.writer = LogWriter(storage.log, storage.votes, clock: StillClock(), observer: .silent)
             server.machine = KeyValueMachine(keys: plan.keys)
+            server.configurations = checks.configurations(found, entries, server)
             server.snapshotIndex = found.snapshot?.index ?? .zero
             if found.recovery.cut != nil { coverage.saw(.tailCut) }
-            if let manifest = found.manifest { load(manifest, server) }
+            if let manifest = found.manifest { try load(manifest, server) }
             server.commit = core.commitIndex
             server.configuration = core.configuration
         } catch {
             server.isUp = false
-            guard case .io = error else { return fail("storage", "\(server.id) does not start: \(error)") }
-            coverage.saw(.syncFailed)
+            guard mayRefuse(error, server) else { return fail("storage", "\(server.id) does not start: \(error)") }
             // Its process ends, and what it had open with it.
             server.disk.crash(.kill, using: &generator)
             return schedule(.restart(server.number, boot: server.boot), after: exponential(500_000_000))
         }
         tell(.started, server)
-        schedule(.timer(server.number, boot: server.boot), after: 0)
+        setTimer(server, at: now)
     }
 
-    private func load(_ manifest: SnapshotStore.Manifest, _ server: SimulatedServer) {
-        do throws(StorageError) {
-            let bytes = try server.storage?.snapshots.read(manifest, offset: 0, count: manifest.bytes) ?? []
-            guard let machine = KeyValueMachine(snapshot: bytes), machine.applied == manifest.position.index else {
-                return fail("R17", "\(server.id) cannot read its snapshot at \(manifest.position.index)")
-            }
-            server.machine = machine
-            checks.snapshot(bytes, of: server, in: self)
-            checks.applied(server, in: self)
-        } catch {
-            fail("storage", "\(server.id) cannot read its snapshot: \(error)")
+    /// Whoever the cluster did not begin with comes to one that is there, and so does a founder with another disk.
+    private func joins(_ server: SimulatedServer) -> Bool {
+        (server.number >= plan.servers || server.isSecondFolder) && !mutated(.trustsNewFolder)
+    }
+
+    /// What a node may meet when it starts, and says; everything else is a violation.
+    private func mayRefuse(_ error: StorageError, _ server: SimulatedServer) -> Bool {
+        switch error {
+        case .io: coverage.saw(.syncFailed)
+        case .full: coverage.saw(.diskFull)
+        case .otherNode where server.swappedWith != nil: coverage.saw(.swapRefused)
+        case .newerFormat where server.level < Self.newest:
+            coverage.saw(.olderRefused)
+            server.level = Self.newest
+        default: return false
         }
+        return true
+    }
+
+    private func load(_ manifest: SnapshotStore.Manifest, _ server: SimulatedServer) throws(StorageError) {
+        let bytes = try server.storage?.snapshots.read(manifest, offset: 0, count: manifest.bytes) ?? []
+        guard let machine = KeyValueMachine(snapshot: bytes), machine.applied == manifest.position.index else {
+            return fail("R17", "\(server.id) cannot read its snapshot at \(manifest.position.index)")
+        }
+        guard machine.featureLevel <= server.level else {
+            throw .newerFormat(path: SimulatedServer.folder, found: "feature level \(machine.featureLevel)", supported: Int(server.level))
+        }
+        server.machine = machine
+        checks.snapshot(bytes, of: server, in: self)
+        checks.applied(server, in: self)
     }
 
     /// - Parameter death: what becomes of what was not synced.
@@ -69,10 +89,7 @@ extension World {
             server.disk.setFuse(after: .random(in: 0..<(Bool.random(using: &generator) ? 3 : 24), using: &generator))
             _ = try? write(batch, server, writer)
             server.disk.setFuse(after: nil)
-            // Which of it is there nobody knows; what it was to take away is not.
-            for write in batch {
-                if let end = write.truncateAfter ?? write.install?.index { server.cutKnown(after: min(end, server.durable)) }
-            }
+            forget(batch, server)
         }
         tell(.crashed, server)
         server.disk.crash(death, using: &generator)
@@ -83,12 +100,19 @@ extension World {
         if server.running?.core.configuration.isJoint == true { coverage.saw(.jointInterrupted) }
         (server.running, server.storage, server.writer, server.batch, server.timer) = (nil, nil, nil, nil, nil)
         (server.pendingWrites, server.proposals, server.reads, server.inbox) = ([], [], [], [])
-        (server.trustTicket, server.doom) = (nil, nil)
+        (server.trustTicket, server.doom, server.transferBegan) = (nil, nil, nil)
         // A process that ends closes its connections; a machine that loses power does not.
         guard death == .kill else { return }
         for other in servers where other !== server && other.isUp && !other.isPaused && network.isOpen(server.number, other.number) {
             coverage.saw(.disconnected)
             handle(.disconnected(server.id), at: other)
+        }
+    }
+
+    /// Of what was being written nobody knows what is there; what it was to take away is not.
+    private func forget(_ batch: [RaftOutput.Write], _ server: SimulatedServer) {
+        for write in batch {
+            if let end = write.truncateAfter ?? write.install?.index { server.cutKnown(after: min(end, server.durable)) }
         }
     }
 
@@ -114,15 +138,18 @@ extension World {
         tellArrival(event, server)
         server.running?.core.handle(event, now: server.local(now), into: &own)
         note(server)
-        checks.handled(server, own, in: self)
+        checks.handled(server, own, isTick: event == .tick, in: self)
         perform(own, since: commit, server)
         swap(&own, &output)
         guard server.isUp, let deadline = server.running?.core.glance.deadline else { return }
         let due = server.world(deadline)
-        if server.timer.map({ $0 > due }) ?? true {
-            server.timer = due
-            schedule(.timer(server.number, boot: server.boot), after: due - now)
-        }
+        // One that comes too early sets the next.
+        if server.timer.map({ $0 > due }) ?? true { setTimer(server, at: due) }
+    }
+
+    private func setTimer(_ server: SimulatedServer, at time: Int64) {
+        server.timer = max(now, time)
+        schedule(.timer(server.number, boot: server.boot), after: time - now)
     }
 
     private func note(_ server: SimulatedServer) {
@@ -137,7 +164,10 @@ extension World {
         for transition in output.transitions { see(transition, server) }
         tellGrowth(output, since: commit, server)
         for message in output.messages { send(message, from: server) }
-        for refused in output.refused { answer(refused, server) }
+        for refused in output.refused {
+            checks.refused(refused.id, in: self)
+            answer(refused, server)
+        }
         for accepted in output.accepted where accepted.count > 0 {
             server.proposals.append((accepted.first, accepted.term, accepted.id))
         }
@@ -151,9 +181,10 @@ extension World {
             server.trustTicket = output.writes.last?.ticket ?? 0
             if server.trustTicket == 0 { trust(server) }
         }
-        if output.restored != nil { restore(server) }
-        if let commit = output.commit { apply(through: commit, server) }
-        for ready in output.readsReady { ready.id & (1 << 63) == 0 ? readReady(ready, server) : () }
+        if output.lost != nil { foundOut(server) }
+        if output.restored != nil, server.isUp { restore(server) }
+        if let commit = output.commit, server.isUp { apply(through: commit, server) }
+        for ready in output.readsReady where server.isUp && ready.id & (1 << 63) == 0 { readReady(ready, server) }
     }
 
     // MARK: The disk
@@ -179,9 +210,11 @@ extension World {
         server.batch = nil
         var received: (mark: SnapshotMark, isWhole: Bool)?
         do throws(StorageError) { received = try write(batch, server, writer) } catch {
+            forget(batch, server)
             return diskFailed(server)
         }
         checks.stored(batch, server)
+        lookWhetherSound(server)
         if let ticket = server.trustTicket, let last = batch.last, last.ticket >= ticket { trust(server) }
         guard server.isUp else { return }
         startBatch(server)
@@ -196,6 +229,7 @@ extension World {
         guard let storage = server.storage else { return nil }
         var received: (SnapshotMark, Bool)?
         for group in batch {
+            if group.isDistrusted { try storage.distrust("log: entries that were acknowledged are not there") }
             if let chunk = group.chunk, let isWhole = try storage.receive(chunk) { received = (chunk.snapshot, isWhole) }
         }
         try writer.perform(batch.map { (ticket: $0.ticket, operations: storage.operations(of: $0)) })
@@ -211,7 +245,7 @@ extension World {
     }
 
     /// A disk that fails is failed for good: the server stops at once, and nothing that waited was acknowledged.
-    private func diskFailed(_ server: SimulatedServer) {
+    func diskFailed(_ server: SimulatedServer) {
         coverage.saw(.syncFailed)
         crash(server, .kill)
         schedule(.restart(server.number, boot: server.boot), after: exponential(1_000_000_000))
@@ -237,11 +271,16 @@ extension World {
     private func restore(_ server: SimulatedServer) {
         do throws(StorageError) {
             guard let manifest = try server.storage?.snapshots.newestManifest() else { return fail("R17", "no snapshot was installed") }
-            load(manifest, server)
+            try load(manifest, server)
+            if server.machine.featureLevel > 1 { noteLevel(server) }
             server.snapshotIndex = manifest.position.index
             server.proposals = []
         } catch {
-            fail("storage", "\(server.id) cannot read its snapshot: \(error)")
+            switch error {
+            case .io, .full: diskFailed(server)
+            case .newerFormat: stopAtLevel(server)
+            default: fail("storage", "\(server.id) cannot read its snapshot: \(error)")
+            }
         }
     }
 
@@ -250,25 +289,57 @@ extension World {
             let next = server.machine.applied.next
             guard let running = server.running else { return }
             var entries = running.core.log.entries(from: next, through: commit, maxBytes: 1 << 20)
-            if entries == nil { entries = try? server.storage?.log.entries(from: next, through: commit, maxBytes: 1 << 20) }
+            if entries == nil {
+                do throws(StorageError) { entries = try server.storage?.log.entries(from: next, through: commit, maxBytes: 1 << 20) } catch
+                {
+                    guard case .io = error else { return fail("storage", "\(server.id) cannot read entry \(next): \(error)") }
+                    return diskFailed(server)
+                }
+            }
             guard let entries, !entries.isEmpty else {
                 return fail("R12", "\(server.id) has no entry \(next), and \(commit) is committed")
             }
             for entry in entries {
-                let repeats = server.machine.repeats
-                let outcome = server.machine.apply(entry)
-                if server.machine.repeats > repeats { coverage.saw(.commandRepeated) }
-                checks.applied(server, in: self)
-                settle(entry, outcome, server)
+                guard apply(entry, server) else { return }
             }
         }
         confirmReads(server)
-        takeSnapshot(server)
+        if server.isUp { takeSnapshot(server) }
+    }
+
+    /// False when the server has stopped.
+    private func apply(_ entry: LogEntry, _ server: SimulatedServer) -> Bool {
+        let command = entry.kind == .commands ? KeyValueMachine.Command(entry.payload) : nil
+        if let command, command.neededLevel > server.level {
+            stopAtLevel(server)
+            return false
+        }
+        if let command, command.kind == .writeByNewer, server.machine.featureLevel < command.neededLevel {
+            fail(
+                "O3",
+                "entry \(entry.index) is a command of level \(command.neededLevel), and the cluster is at \(server.machine.featureLevel)")
+        }
+        let (repeats, before) = (server.machine.repeats, command.map { server.machine.trail(of: $0) })
+        let outcome = server.machine.apply(entry)
+        if server.machine.repeats > repeats { coverage.saw(.commandRepeated) }
+        if let command, let outcome, let before {
+            checks.sessions(entry, command, outcome, hasChanged: server.machine.trail(of: command) != before, in: self)
+        }
+        checks.applied(server, in: self)
+        settle(entry, outcome, server)
+        if command?.kind == .raise { noteLevel(server) }
+        return server.isUp
     }
 
     private func takeSnapshot(_ server: SimulatedServer) {
+        guard server.machine.applied.number >= server.snapshotIndex.number + plan.snapshotEvery else { return }
+        saveSnapshot(server)
+    }
+
+    /// Of all that is applied.
+    func saveSnapshot(_ server: SimulatedServer) {
         let index = server.machine.applied
-        guard index.number >= server.snapshotIndex.number + plan.snapshotEvery, let running = server.running,
+        guard let running = server.running,
             let term = running.core.log.term(at: index),
             running.core.durableIndex >= index
         else { return }

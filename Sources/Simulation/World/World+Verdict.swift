@@ -26,7 +26,9 @@ extension World {
         serveWithMajority()
         converge()
         serveAll()
+        if plan.settings.preVote, plan.settings.checkQuorum { disturb() }
         scan()
+        countDisks()
         return SimulationVerdict(
             seed: plan.seed, violation: violation, events: events, simulated: .nanoseconds(now), coverage: coverage,
             traceHash: traceHash.finish(), operations: history.operations.count, committed: checks.committedIndex)
@@ -38,17 +40,21 @@ extension World {
         for from in servers.indices {
             for to in servers.indices where from != to { release(from, to) }
         }
+        for server in servers { swapBack(server) }
         for server in servers {
             server.disk.faults = .none
+            mend(server)
             if server.isPaused { unpause(server) }
         }
     }
 
-    /// The newest configuration that anybody has.
-    var newestConfiguration: Configuration {
-        servers.map { server in server.running?.core.log ?? server.log }.max { ($0.lastTerm, $0.lastIndex) < ($1.lastTerm, $1.lastIndex) }?
-            .configuration ?? Configuration()
+    /// Of all that anybody has.
+    var newestLog: RaftLog {
+        servers.map { server in server.running?.core.log ?? server.log }.max { ($0.lastTerm, $0.lastIndex) < ($1.lastTerm, $1.lastIndex) }
+            ?? servers[0].log
     }
+
+    var newestConfiguration: Configuration { newestLog.configuration }
 
     private func serveWithMajority() {
         guard violation == nil else { return }
@@ -61,9 +67,7 @@ extension World {
             core.append(server.id)
         }
         // Who must be there while a change is under way depends on who has which of its entries.
-        if current.isChanging || !current.hasQuorum(where: { core.contains($0) }) || servers.contains(where: \.isRecovering)
-            || hasOpenChange
-        {
+        if current.isChanging || !current.hasQuorum(where: { core.contains($0) }) || hasDoubtfulVoter || hasOpenChange {
             core = servers.map(\.id)
         }
         network.split(servers.map { core.contains($0.id) ? 0 : $0.number + 1 })
@@ -101,6 +105,8 @@ extension World {
             }
             if server.isRecovering { fail("R22", "\(server.id) still may not trust itself: \(summary)") }
         }
+        // R15: an id is not used again before its old folder is out of the cluster; then it is.
+        for server in servers where server.isDenied { fail("R22", "\(server.id) has a new folder, and is not let in: \(summary)") }
     }
 
     private var hasOpenChange: Bool {
@@ -115,7 +121,7 @@ extension World {
         servers.map { server in
             guard let core = server.core else { return "\(server.id) down" }
             return
-                "\(server.id) \(core.role) term \(core.term) commit \(core.commitIndex) last \(core.log.lastIndex) applied \(server.machine.applied)\(server.isRecovering ? " recovering" : "")"
+                "\(server.id) \(core.role) term \(core.term) commit \(core.commitIndex) last \(core.log.lastIndex) applied \(server.machine.applied)\(server.isRecovering ? " recovering" : "")\(server.isDenied ? " with another folder" : "")"
         }.joined(separator: "; ")
     }
 
@@ -129,6 +135,40 @@ extension World {
         if acknowledged <= before { fail("R22", "nothing is acknowledged after all was healed: \(summary)") }
         areClientsOn = false
         run(until: now + 5_000_000_000)
+    }
+
+    /// R23, and of R15 that who was removed does not disturb: with pre-votes one server that comes and goes changes neither the leader nor its term.
+    func disturb() {
+        guard violation == nil else { return }
+        func leader() -> SimulatedServer? {
+            servers.filter { $0.running?.core.role == .leader }.max { $0.term < $1.term }
+        }
+        guard let first = leader(), let configuration = first.running?.core.configuration, configuration.voters.count > 2,
+            configuration.isVoter(first.id)
+        else { return }
+        let others = servers.filter { $0 !== first && $0.isUp }
+        guard let flapping = others.randomElement(using: &generator) else { return }
+        coverage.saw(.disturbed)
+        let (term, end) = (first.term, now + plan.disturbance.nanoseconds)
+        while now < end, violation == nil {
+            for other in servers where other !== flapping { network.cutBothWays(flapping.number, other.number) }
+            run(until: now + .random(in: 700_000_000...1_500_000_000, using: &generator))
+            network.heal()
+            run(until: now + 300_000_000)
+            guard violation == nil else { return }
+            if leader() !== first || first.term != term {
+                fail("R23", "\(flapping.id) comes and goes, and \(first.id) does not lead in term \(term) any more: \(summary)")
+            }
+        }
+    }
+
+    private func countDisks() {
+        let seen: [(DiskFault, Sight)] = [
+            (.shortWrite, .shortWrite), (.writeError, .writeFailed), (.readError, .readFailed), (.full, .diskFull), (.readOnly, .readOnly),
+        ]
+        for server in servers {
+            for (fault, sight) in seen { coverage.saw(sight, times: server.disk.counters[fault]) }
+        }
     }
 
     private func scan() {
