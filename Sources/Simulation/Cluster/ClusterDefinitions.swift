@@ -5,9 +5,6 @@ enum ClusterDefinitions {
     /// Of messages, `t0` to `t5`; nothing matches the last, and `t4` only in every second version.
     static let types = 6
 
-    /// Of `alone`, whose `lost_after` it is.
-    static let silenceAllowed = Duration.seconds(8)
-
     static func version(_ number: UInt64) -> [Value] {
         let isOdd = number % 2 == 1
         return [rules(isOdd), again, hold, chain, fan(isOdd), long]

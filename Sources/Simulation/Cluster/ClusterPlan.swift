@@ -77,8 +77,6 @@ package struct ClusterPlan: Equatable, Sendable {
     /// Bytes after which an entry is full: small ones make a batch several entries.
     package var entryBytes: Int
     package var digestEvery: UInt64
-    /// Of entries that a leader may have open: few make it refuse what was planned.
-    package var uncommittedBytes: Int
     package var safety: Duration = .seconds(30)
 
     /// - Parameter faults: what may be on; the seed decides which of them are.
@@ -100,7 +98,6 @@ package struct ClusterPlan: Equatable, Sendable {
         effectNanoseconds = .random(in: 20_000_000...800_000_000, using: &generator)
         entryBytes = [700, 4_000, 1 << 20].randomElement(using: &generator) ?? 4_000
         digestEvery = [3, 20].randomElement(using: &generator) ?? 20
-        uncommittedBytes = [5_000, 64 << 20, 64 << 20].randomElement(using: &generator) ?? 64 << 20
         if faults.contains(.loss) { lossPerMillion = .random(in: 1_000...200_000, using: &generator) }
         if faults.contains(.duplication) { duplicatesPerMillion = .random(in: 1_000...200_000, using: &generator) }
         if faults.contains(.delay) { latePerMillion = .random(in: 1_000...100_000, using: &generator) }

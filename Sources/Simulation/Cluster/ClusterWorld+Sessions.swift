@@ -176,9 +176,6 @@ extension ClusterWorld {
             }
             let held = leased[node] ?? []
             let reports = held.compactMap { coordinator.planner?.loss(of: $0, after: silence) }
-            if silence < ClusterDefinitions.silenceAllowed, let early = reports.first(where: { $0.task == "alone" }) {
-                fail("L1", "attempt \(early.fence) may go on alone, and counts as lost after \(silence.text)")
-            }
             if held.isEmpty { coordinator.leases.forget(node) }
             inputs += reports.map { .report($0) }
         }

@@ -153,7 +153,6 @@ extension ClusterWorld {
         var settings = RaftSettings()
         // Less to simulate.
         settings.heartbeat = .milliseconds(150)
-        settings.uncommittedBytes = plan.uncommittedBytes
         var core = RaftCore(
             id: coordinator.id, settings: settings, hardState: coordinator.disk.hardState, snapshot: nil,
             configuration: Configuration(voters: coordinator.voters), seed: generator.next(), now: now)
