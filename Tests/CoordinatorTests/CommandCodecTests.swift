@@ -188,15 +188,15 @@ struct CommandCodecTests {
         #expect(refusal(payload) == nil)
         payload[0] = 2
         #expect(refusal(payload) == .unsupportedEnvelope(version: 2))
-        #expect(refusal(entry(level: 4) { _ in }) == .unsupportedFeatureLevel(4, supported: 3))
-        #expect(refusal(entry(level: .max) { _ in }) == .unsupportedFeatureLevel(.max, supported: 3))
+        #expect(refusal(entry(level: 5) { _ in }) == .unsupportedFeatureLevel(5, supported: 4))
+        #expect(refusal(entry(level: .max) { _ in }) == .unsupportedFeatureLevel(.max, supported: 4))
         #expect(refusal(entry(kind: 2) { _ in }) == .unknownCommand(kind: 2))
         #expect(refusal([]) == .truncated(at: 0))
     }
 
     @Test func `entries of every level up to this program's are read, and it writes the least that suffices`() throws {
-        #expect(CommandCodec.featureLevel == 3)
-        for level: UInt16 in [0, 1, 2, 3] { #expect(refusal(entry(level: level) { _ in }) == nil, "level \(level)") }
+        #expect(CommandCodec.featureLevel == 4)
+        for level: UInt16 in [0, 1, 2, 3, 4] { #expect(refusal(entry(level: level) { _ in }) == nil, "level \(level)") }
         let (envelope, _) = try LogEnvelope.decode(CommandCodec.encode([], time: time)[...])
         #expect(envelope.featureLevel == 1)
     }

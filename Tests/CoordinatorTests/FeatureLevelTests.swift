@@ -144,7 +144,7 @@ struct FeatureLevelTests {
         var rig = try Rig()
         let newer = FeatureLevels.newest + 1
         #expect(conflict(raise(&rig, to: 1, [a: 3])) == "the cluster is at feature level 2, and a level is never lowered")
-        #expect(conflict(raise(&rig, to: newer, [a: newer])) == "the leader's own program has feature level 3, not \(newer)")
+        #expect(conflict(raise(&rig, to: newer, [a: newer])) == "the leader's own program has feature level 4, not \(newer)")
         #expect(conflict(raise(&rig, to: 3, [:])) == "no voter is known")
         #expect(rig.planner.state.featureLevel == 2)
     }

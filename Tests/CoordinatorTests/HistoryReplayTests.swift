@@ -31,10 +31,11 @@ struct HistoryReplayTests {
                 catalogVersion: 1, matched: [], runs: [], acceptedAt: ClusterTime(milliseconds: number)))
     }
 
-    private func apply(_ numbers: ClosedRange<UInt64>, to store: HistoryStore) throws {
+    /// - Parameter sealing: each file that is full is closed at once, and not when there is time.
+    private func apply(_ numbers: ClosedRange<UInt64>, to store: HistoryStore, sealing: Bool = false) throws {
         for number in numbers {
             try store.append([item(number)], index: LogIndex(number), time: ClusterTime(milliseconds: number))
-            try store.flush()
+            try sealing ? store.sync() : store.flush()
         }
     }
 
@@ -46,7 +47,7 @@ struct HistoryReplayTests {
 
     @Test func `of many full files nothing is stored twice, and none is opened for it`() throws {
         let store = try open()
-        try apply(1...200, to: store)
+        try apply(1...200, to: store, sealing: true)
         store.close()
         #expect(try names(".records").count > 30)
         let disk = CountingDisk()
@@ -61,7 +62,7 @@ struct HistoryReplayTests {
 
     @Test func `a file without its index may have holes, and is looked at item by item`() throws {
         let store = try open()
-        try apply(1...60, to: store)
+        try apply(1...60, to: store, sealing: true)
         store.close()
         // Its end never came to the disk: it was closed, and the machine fell before the sync.
         let cut = try names(".records")[3]

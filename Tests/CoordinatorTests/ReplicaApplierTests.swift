@@ -147,15 +147,15 @@ struct ReplicaApplierTests {
         #expect(found == .unreadable(index, .unsupportedFeatureLevel(level, supported: FeatureLevels.newest), level: level))
         #expect(
             found.description
-                == "log entry 8 cannot be applied, and nothing after it: needs feature level 4; this program has 3: start the node with a newer distric"
+                == "log entry 8 cannot be applied, and nothing after it: needs feature level 5; this program has 4: start the node with a newer distric"
         )
-        #expect(found.storageError == .unreadable(index: index, reason: "needs feature level 4; this program has 3"))
+        #expect(found.storageError == .unreadable(index: index, reason: "needs feature level 5; this program has 4"))
     }
 
     @Test func `a level that is raised beyond this program stops it, whatever the envelope says`() throws {
         let found = try standstill(at: 3, payload(level: 3, [good, (0x0031, { $0.u16(1, 9) })]))
         #expect(found == .unreadable(LogIndex(4), .unsupportedFeatureLevel(9, supported: FeatureLevels.newest), level: 3))
-        #expect(found.description.contains("needs feature level 9; this program has 3"))
+        #expect(found.description.contains("needs feature level 9; this program has 4"))
     }
 
     @Test func `an unknown command stops it before those that stand in front of it`() throws {
@@ -163,7 +163,7 @@ struct ReplicaApplierTests {
         #expect(found == .unreadable(LogIndex(5), .unknownCommand(kind: 0x7777), level: 3))
         #expect(
             found.description
-                == "log entry 5 cannot be applied, and nothing after it: command kind 30583 is unknown to this program; a newer version wrote it (an entry of feature level 3; this program has 3): start the node with a newer distric"
+                == "log entry 5 cannot be applied, and nothing after it: command kind 30583 is unknown to this program; a newer version wrote it (an entry of feature level 3; this program has 4): start the node with a newer distric"
         )
     }
 
@@ -173,7 +173,7 @@ struct ReplicaApplierTests {
             Issue.record("\(field)")
             return
         }
-        #expect(field.description.contains("written by a newer version (an entry of feature level 2; this program has 3)"))
+        #expect(field.description.contains("written by a newer version (an entry of feature level 2; this program has 4)"))
         let envelope = try standstill(at: 0, payload(level: 1, version: 2, [good]))
         #expect(envelope == .unreadable(LogIndex(1), .unsupportedEnvelope(version: 2), level: nil))
         #expect(try standstill(at: 0, []) == .unreadable(LogIndex(1), .truncated(at: 0), level: nil))
@@ -184,13 +184,13 @@ struct ReplicaApplierTests {
         head.message(1) { writer in
             writer.u16(1, 1)
             writer.id(2, Rig.cluster)
-            writer.u16(12, 4)
+            writer.u16(12, 5)
             writer.u64(13, 1)
         }
         var other = TLVWriter()
         other.message(1) { $0.u16(1, 2) }
         for (bytes, reason) in [
-            (head.bytes, "needs feature level 4; this program has 3"), (other.bytes, "snapshot version 2; this program reads 1"),
+            (head.bytes, "needs feature level 5; this program has 4"), (other.bytes, "snapshot version 2; this program reads 1"),
         ] {
             let applier = applier()
             let error = failure { () throws(StorageError) in try applier.restore(bytes, at: LogIndex(9)) }

@@ -73,6 +73,8 @@ struct DemoActionTests {
 
     @Test func `at the colon a demo is steered, and none is begun`() {
         var state = pulse()
+        // Any command is known.
+        state.settings.commands = CommandIndex()
         #expect(state.run(line: "demo pause c-1").isEmpty)
         #expect(state.dialog?.commands == [["demo", "pause", "c-1"]])
         state.hit("n")

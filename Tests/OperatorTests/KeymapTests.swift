@@ -47,13 +47,13 @@ struct KeymapTests {
     }
 
     @Test func `an action takes the keys that the file gives it, and no others`() throws {
-        let keymap = try read("[keys]\nquit = [\"Q\", \"F10\"]\nretry = \"R\"\nmark = \"Space\"\n")
+        let keymap = try read("[keys]\nquit = [\"Q\", \"F10\"]\nretry = \"V\"\nmark = \"Space\"\n")
         #expect(keymap.keys(for: .quit) == [.character("Q"), .function(10)])
         #expect(keymap.action(for: .character("Q")) == .quit)
         #expect(keymap.action(for: .function(10)) == .quit)
         #expect(keymap.action(for: .character("q")) == nil)
         #expect(keymap.action(for: .character("r")) == nil)
-        #expect(keymap.action(for: .character("R")) == .retry)
+        #expect(keymap.action(for: .character("V")) == .retry)
         #expect(keymap.name(of: .quit) == "Q")
         for action in KeyAction.allCases where action != .quit && action != .retry {
             #expect(keymap.keys(for: action) == Keymap.standard.keys(for: action), "\(action.rawValue)")
@@ -115,7 +115,9 @@ struct KeymapTests {
 
     @Test func `what changes something is known to`() {
         #expect(
-            Set(KeyAction.allCases.filter(\.isMutating)) == [.cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot])
+            Set(KeyAction.allCases.filter(\.isMutating)) == [
+                .cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .cordon, .uncordon, .drain, .kill, .restart,
+            ])
         for view in View.allCases {
             for action in Views.spec(view).actions { #expect(action.action.isMutating, "\(action.title) of \(view)") }
         }

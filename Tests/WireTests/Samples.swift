@@ -363,6 +363,8 @@ enum Samples {
             message.load = 1.25
             message.leaseMilliseconds = 10_000
             message.isCordoned = true
+            (message.drainLeftMilliseconds, message.drainFinished, message.drainGivenBack) = (60_000, 2, 1)
+            (message.wallMilliseconds, message.isLeaving) = (1_700_000_000_000, true)
         },
         sample(Refusal.self, flags: [.response]) { message in
             message.run = run
@@ -389,6 +391,7 @@ enum Samples {
             message.coordinators = ["10.0.0.1:9000", "10.0.0.2:9000"]
             message.coordinatorURLs = ["http://10.0.0.1:8080"]
             message.isCordoned = false
+            message.drainMilliseconds = 60_000
         },
         sample(TaskResults.self) { message in
             message.worker = node("worker-1")

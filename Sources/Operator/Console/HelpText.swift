@@ -9,9 +9,9 @@ package enum HelpText {
         (
             "Asking and doing",
             [
-                .why, .source, .log, .compare, .retry, .cancel, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .kill, .restart,
-                .mark, .markRange,
-                .markAll,
+                .why, .source, .log, .compare, .retry, .cancel, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .cordon,
+                .uncordon,
+                .drain, .kill, .restart, .mark, .markRange, .markAll,
             ]
         ),
         ("The console", [.copy, .save, .redraw, .suspend, .interrupt]),

@@ -95,7 +95,8 @@ package enum KeyAction: String, CaseIterable, Sendable {
     package var isMutating: Bool {
         switch self {
         case .cancel, .retry, .resolve, .edit, .delete, .transfer, .promote, .snapshot, .cordon, .uncordon, .drain, .kill,
-            .restart: true
+            .restart:
+            true
         default: false
         }
     }
