@@ -127,12 +127,13 @@ struct BundleGathering {
     mutating func gather() async throws {
         let client = NodeClient(url: url, timeout: Self.patience)
         let status = try await client.get("/api/v1/cluster/status")
-        let rows = (try? await client.get("/api/v1/cluster/nodes"))?["items"]?.list ?? status["members"]?.list ?? []
+        let rows = (try? await client.get("/api/v1/nodes"))?["items"]?.list ?? status["members"]?.list ?? []
         let since = since
         let found = await withTaskGroup(of: (Int, Found).self) { group in
             for (place, row) in rows.enumerated() {
                 let id = row["id"]?.string ?? "node-\(place + 1)"
-                guard let url = row["http"]?.string else {
+                // One that is alone and takes no calls has told nobody where it is.
+                guard let url = row["http"]?.string ?? (id == status["node"]?.string ? url : nil) else {
                     group.addTask { (place, Found(asked: Asked(id: id, url: "", trouble: "it has not said where its HTTP address is"))) }
                     continue
                 }

@@ -109,13 +109,16 @@ struct ClusterExamination {
             return [Finding("cluster", .fail, reason, "name a node that answers (--connect), or start one")]
         }
         let nodes =
-            (try? await client.get("/api/v1/cluster/nodes", [("consistency", "leader")]))?["items"]?.list ?? status["members"]?.list ?? []
+            (try? await client.get("/api/v1/nodes"))?["items"]?.list ?? status["members"]?.list ?? []
         var found = [ClusterVerdicts.leader(status), ClusterVerdicts.quorum(status)]
         found += ClusterVerdicts.workers(nodes)
         found.append(ClusterVerdicts.versions(nodes))
         let asked = await withTaskGroup(of: (Int, ClusterVerdicts.Asked).self) { group in
             for (place, row) in nodes.enumerated() {
-                guard let id = row["id"]?.string, let url = row["http"]?.string else { continue }
+                // One that is alone and takes no calls has told nobody where it is.
+                guard let id = row["id"]?.string, let url = row["http"]?.string ?? (id == status["node"]?.string ? url : nil) else {
+                    continue
+                }
                 group.addTask { (place, await ask(id, url, row["address"]?.string)) }
             }
             var all: [(Int, ClusterVerdicts.Asked)] = []

@@ -172,8 +172,8 @@ struct RaftLogCommandTests {
     @Test func `a flipped byte in the middle is damage with its place, and the node refuses too`() async throws {
         try await lived()
         let (path, _) = try file(try looked(data).inspect)
-        // The third record, behind a head of 64 bytes, an entry of a leader, which is a record's head alone, and the feature level.
-        let (begins, flipped) = (64 + 48 + 104, 64 + 48 + 104 + 48 + 100)
+        // The third record, behind a head of 64 bytes, an entry of a leader, which is a record's head alone, and one that raises the feature level step by step.
+        let (begins, flipped) = (64 + 48 + 144, 64 + 48 + 144 + 48 + 100)
         let byte = try Data(contentsOf: URL(filePath: "\(data)/\(path)"))[flipped]
         let damaged = try copy("damaged", of: path, at: flipped, [byte ^ 0x10])
         let (inspected, verified, dumped) = try looked(damaged)

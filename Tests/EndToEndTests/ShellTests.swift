@@ -66,7 +66,7 @@ struct ShellTests {
         try screen.keys("C-l")
         try screen.line("\\x")
         try screen.line("nodes")
-        try await screen.wait(for: "rows are shown as facts", "-[ 1 ]-", "NODE    | n1")
+        try await screen.wait(for: "rows are shown as facts", "-[ 1 ]-", "NODE     | n1")
         try screen.line("\\x")
         try screen.line("\\timing")
         try screen.line("nodes -o name | sed s/^n1/piped-n1/")

@@ -49,7 +49,7 @@ struct SnapshotCommandTests {
             (.messages, "", ["order.created", "shop/order-created"]),
             (.rules, "", ["plant/overheated", "shop/payment-large", "HIT%"]), (.workflows, "", ["order-fulfilment", "sensor-alarm"]),
             (.runs, "", ["order-fulfilment", "✗ failed", "● succeeded"]), (.tasks, "", ["score", "wait@1", "transform@1"]),
-            (.traces, "", ["POST /api/v1/messages"]), (.metrics, "", ["distric_http_requests_total"]), (.logs, "", ["ready"]),
+            (.traces, "", ["POST /api/v1/messages"]), (.metrics, "", ["distric_commit_duration_seconds"]), (.logs, "", ["ready"]),
             (.events, "", ["node.started", "task.failed", "run.failed"]), (.help, "", ["Moving", "type a view or any command"]),
             (.node, "n1", ["role        coordinator,worker", "reserve"]),
             (.message, message, ["message     \(message)", "bad/start", "every condition holds"]),

@@ -53,7 +53,7 @@ package enum ClusterVerdicts {
             margin < full ? "bring back those that do not answer" : "")
     }
 
-    /// - Parameter nodes: rows of `/cluster/nodes`.
+    /// - Parameter nodes: rows of `/api/v1/nodes`.
     package static func leader(_ status: Value) -> Finding {
         guard let leader = status["leader"]?.string else {
             return Finding(
