@@ -12,6 +12,10 @@ extension Planner {
             return answer(token, .conflict("definitions of \(bytes) bytes are too large"), now: true)
         }
         var activate = Activate(expectedVersion: state.catalogVersion, upload: nil, definitions: records, removed: removed)
+        activate.level = Self.level(of: records, in: next)
+        guard state.permits(.activate(activate)) else {
+            return answer(token, .conflict("tasks with \(Self.placementKeys): \(Self.refusal(.activate(activate), state))"), now: true)
+        }
         if bytes > limits.stageBytes {
             activate.upload = stage(records)
             activate.definitions = []
@@ -22,6 +26,17 @@ extension Planner {
         emit(.activate(activate))
         output.notices.append((state.applied, .catalogChanged(version: next.version)))
         answer(token, .activated(next.version))
+    }
+
+    private static let placementKeys = "priority, cost, labels, prefer, sticky or apart"
+
+    /// What a program must know to read these definitions.
+    private static func level(of records: [DefinitionRecord], in catalog: Catalog) -> UInt16 {
+        let saysWhere = records.contains { record in
+            guard record.key.kind == WorkflowDefinition.kind, let namespace = try? Namespace(record.key.namespace) else { return false }
+            return catalog.workflow(record.key.name, in: namespace)?.definition.tasks.contains(where: \.saysWhere) ?? false
+        }
+        return saysWhere ? FeatureLevels.placement : 1
     }
 
     mutating func stage(_ records: [DefinitionRecord]) -> UUIDv7 {

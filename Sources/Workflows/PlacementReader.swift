@@ -120,6 +120,9 @@ struct PlacementReader {
 extension TaskDefinition {
     /// What it asks of a worker.
     package var shape: TaskShape { TaskShape(kind, cost: cost, terms: terms) }
+
+    /// Where it is given to is more than a matter of room: programs that knew nothing of that cannot read it.
+    package var saysWhere: Bool { priority != ReadyQueue.usualPriority || cost != 1 || terms != .none }
 }
 
 extension RunScope {

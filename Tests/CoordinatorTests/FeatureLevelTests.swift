@@ -144,7 +144,9 @@ struct FeatureLevelTests {
         var rig = try Rig()
         let newer = FeatureLevels.newest + 1
         #expect(conflict(raise(&rig, to: 1, [a: 3])) == "the cluster is at feature level 2, and a level is never lowered")
-        #expect(conflict(raise(&rig, to: newer, [a: newer])) == "the leader's own program has feature level 4, not \(newer)")
+        #expect(
+            conflict(raise(&rig, to: newer, [a: newer]))
+                == "the leader's own program has feature level \(FeatureLevels.newest), not \(newer)")
         #expect(conflict(raise(&rig, to: 3, [:])) == "no voter is known")
         #expect(rig.planner.state.featureLevel == 2)
     }
@@ -208,6 +210,32 @@ struct FeatureLevelTests {
             return
         }
         #expect(rig.openRuns == 1)
+    }
+
+    @Test func `workflows that say where tasks go wait for programs that can read them`() throws {
+        let text = workflowText("pinned", #"{"go": {"use": "exec", "with": {"command": ["go"]}, "labels": {"zone": "north"}}}"#)
+        var rig = try Rig()
+        let refused = try rig.activate([text])
+        #expect(
+            conflict(refused)?.hasPrefix(
+                "tasks with priority, cost, labels, prefer, sticky or apart: this needs feature level 4, and the cluster is at 2: ")
+                == true,
+            "\(String(describing: refused.firstAnswer))")
+        #expect(refused.proposals.isEmpty && rig.planner.catalog.workflow("pinned", in: .default) == nil)
+        _ = raise(&rig, to: 4, [a: 4])
+        for limit in [Planner.Limits().stageBytes, 40] {
+            var limits = Planner.Limits()
+            limits.stageBytes = limit
+            var other = try Rig(limits: limits)
+            _ = raise(&other, to: 4, [a: 4])
+            let taken = try other.activate([text])
+            let activate = try commands(taken.proposals).compactMap { if case .activate(let activate) = $0 { activate } else { nil } }
+            #expect(activate.map(\.level) == [4])
+            #expect((activate.first?.upload == nil) == (limit > 40))
+            #expect(other.planner.catalog.workflow("pinned", in: .default) != nil)
+        }
+        let plain = try rig.activate([workflowText("plain", #"{"go": {"use": "exec", "with": {"command": ["go"]}}}"#)])
+        #expect(try commands(plain.proposals).map(\.neededLevel).max() == 1, "what says nothing of it is read by all")
     }
 }
 

@@ -96,7 +96,9 @@ struct GoldenLog {
 
     /// Open runs keep what they began with; one definition goes.
     private mutating func change() throws {
-        let order = workflowText("order", #"{"only": {"use": "transform", "with": {"value": "new"}}}"#)
+        let placement =
+            level >= 4 ? #", "priority": 7, "cost": 2, "prefer": [{"labels": {"zone": "north"}}], "sticky": "group", "group": "g""# : ""
+        let order = workflowText("order", #"{"only": {"use": "transform", "with": {"value": "new"}\#(placement)}}"#)
         let rules = ruleSetText("[\(ruleText("order", starts: "order")), \(ruleText("fragile", starts: "fragile"))]")
         let input = try rig.activation([order, rules], removing: [workflowKey("slow")])
         handle([input])

@@ -70,6 +70,8 @@ struct GoldenLogTests {
         if level >= 4 { kinds.insert(0x0032) }
         #expect(Set(commands.map(\.kind)) == kinds)
         #expect(commands.map(\.neededLevel).max() == level)
+        let activated = commands.compactMap { if case .activate(let activate) = $0 { activate.level } else { nil } }
+        #expect(Set(activated) == (level >= FeatureLevels.placement ? [1, FeatureLevels.placement] : [1]))
         #expect(Set(golden.entries.map(\.kind)) == [.commands, .leaderStart, .configuration])
         let records = commands.flatMap { Self.tasks(of: $0) }
         #expect(Set(records.map(\.state)) == Set(TaskState.allCases))

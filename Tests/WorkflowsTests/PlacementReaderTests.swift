@@ -14,7 +14,7 @@ struct PlacementReaderTests {
     @Test func `without a word a task goes anywhere, takes one place and is of middling priority`() throws {
         let task = try read("")
         #expect(task.priority == 5 && task.cost == 1 && task.terms == .none && task.group == nil)
-        #expect(task.shape == TaskShape(.exec))
+        #expect(task.shape == TaskShape(.exec) && !task.saysWhere)
     }
 
     @Test func `labels are asked for by value, by several, by none of them, and by being there`() throws {
@@ -23,6 +23,7 @@ struct PlacementReaderTests {
         )
         #expect(
             task.terms.required.map(\.description) == ["zone=north", "arch in (arm64,amd64)", "disk not in (hdd,tape)", "gpu", "!spot"])
+        #expect(task.saysWhere)
     }
 
     @Test func `preferences have weights, and count for each label`() throws {

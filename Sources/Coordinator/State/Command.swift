@@ -133,6 +133,8 @@ package struct Activate: Equatable, Sendable {
     package var upload: UUIDv7?
     package var definitions: [DefinitionRecord]
     package var removed: [DefinitionKey]
+    /// What a program must know to read the definitions, wherever they are. Since feature level 4; 1 is not written.
+    package var level: UInt16 = 1
 }
 
 /// A definition's name within the catalog.

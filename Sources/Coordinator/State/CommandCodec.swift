@@ -130,6 +130,7 @@ extension Command {
             writer.id(2, activate.upload)
             for definition in activate.definitions { writer.definition(3, definition) }
             for key in activate.removed { writer.message(4) { $0.definitionKey(key) } }
+            if activate.level > 1 { writer.u16(5, activate.level) }
         case .digest(let digest):
             writer.u64(1, digest.high)
             writer.u64(2, digest.low)
@@ -262,6 +263,7 @@ extension Activate {
             case 2: upload = try part.id()
             case 3: definitions.append(try part.definition())
             case 4: removed.append(try part.definitionKey())
+            case 5: level = try part.u16()
             default: throw part.unknown
             }
         }

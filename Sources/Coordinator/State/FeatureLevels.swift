@@ -6,6 +6,8 @@ package enum FeatureLevels {
     package static let unspoken: UInt16 = 2
     /// The most that this program reads and writes.
     package static let newest: UInt16 = 4
+    /// Since when workflows may say where their tasks go, and in which turn: programs from before cannot read them.
+    package static let placement: UInt16 = 4
     /// Since when a level can be committed.
     fileprivate static let spoken: UInt16 = 3
 
@@ -39,7 +41,8 @@ extension Command {
     /// What a program must know to read it.
     package var neededLevel: UInt16 {
         switch self {
-        case .submit, .settle, .stage, .activate, .digest: 1
+        case .submit, .settle, .stage, .digest: 1
+        case .activate(let activate): activate.level
         case .start: 2
         case .featureLevel(let level): max(FeatureLevels.spoken, level)
         case .freeze: 4
