@@ -117,6 +117,21 @@ package struct ClusterLeave: AsyncParsableCommand {
         guard isMember else {
             return Session.current.note("next: stop the node; a worker has nothing else to leave\n")
         }
+        try await remove()
+    }
+
+    private static let pause = Duration.milliseconds(250)
+    private static let tries = 60
+
+    /// Where the node led, it has handed over a moment ago: until everybody knows of the next leader there is nobody to ask.
+    private func remove() async throws {
+        for _ in 1..<Self.tries {
+            do { return try await Raft.Remove.run(id, common) } catch let failure as CommandFailure
+                where failure.code == .temporary && !failure.isUncertain
+            {
+                try await Task.sleep(for: Self.pause)
+            }
+        }
         try await Raft.Remove.run(id, common)
     }
 }
