@@ -8,6 +8,8 @@ import Text
 /// A whole cluster in one process, whose members die while work goes on (Sources/DistriC/Demo, Sources/Command/Demo).
 @Suite(.timeLimit(.minutes(4)))
 struct DemoTests {
+    private struct Silent: Error { let text: String }
+
     /// `distric demo --headless` with a folder of its own for what it announces.
     private final class HeadlessDemo {
         let process = Process()
@@ -38,7 +40,19 @@ struct DemoTests {
         func command(_ words: String...) throws -> Finished {
             try run(Built.distric, ["demo"] + words, environment: ["XDG_RUNTIME_DIR": folder.path + "/run"])
         }
-        var status: Value { get throws { try JSONScanner.parse(try command("status", "-o", "json").out) } }
+        /// Whoever is asked may be on its way out: asked again, another member answers.
+        var status: Value {
+            get throws {
+                var told = try command("status", "-o", "json")
+                for _ in 0..<10 where told.code != 0 {
+                    print("demo status: \(told.err)")
+                    usleep(300_000)
+                    told = try command("status", "-o", "json")
+                }
+                guard told.code == 0 else { throw Silent(text: "\(told)") }
+                return try JSONScanner.parse(told.out)
+            }
+        }
 
         /// Ctrl-C, and waits until it has told what it has to tell; its exit code.
         func end() async throws -> Int32 {
