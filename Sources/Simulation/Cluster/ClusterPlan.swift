@@ -3,7 +3,7 @@ import Primitives
 /// What one seed decides about a whole cluster: coordinators, workers and clients, how they behave in time, and what goes wrong (design 6, S0 and S4).
 package struct ClusterPlan: Equatable, Sendable {
     /// Kinds of things that go wrong; each is on or off in a plan.
-    package struct Faults: OptionSet, Hashable, Sendable {
+    package struct Faults: NamedFaults, Hashable, Sendable {
         package let rawValue: UInt32
         package init(rawValue: UInt32) { self.rawValue = rawValue }
 
@@ -32,25 +32,6 @@ package struct ClusterPlan: Equatable, Sendable {
             (.cordon, "cordon"),
         ]
         package static let all = Faults(rawValue: (1 << 17) - 1)
-
-        /// `workers,partition`, `all`, `none`; nil for a word that is none.
-        package init?(_ text: String) {
-            self = []
-            for word in text.split(separator: ",") {
-                switch word {
-                case "all": formUnion(.all)
-                case "none": continue
-                default:
-                    guard let known = Self.names.first(where: { $0.1 == word }) else { return nil }
-                    insert(known.0)
-                }
-            }
-        }
-
-        package var text: String {
-            let words = Self.names.filter { contains($0.0) }.map(\.1)
-            return words.isEmpty ? "none" : words.joined(separator: ",")
-        }
     }
 
     package var seed: UInt64
