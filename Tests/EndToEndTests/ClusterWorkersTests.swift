@@ -6,39 +6,6 @@ import Text
 
 /// Workers that are processes of their own, and coordinators that come and go.
 struct ClusterWorkersTests {
-    private static let common = ["--allow-exec", "/bin/*,/usr/bin/*", "--set", "worker.lease=3s"]
-    /// What starts is told by a line in a file; messages of type `again` may be done twice, those of type `once` not.
-    private static func definitions(_ folder: String) -> Value {
-        let script = Value.string("echo $DISTRIC_ATTEMPT >> \(folder)/$0; sleep $1; echo $0")
-        func work(_ kind: String, isIdempotent: Bool) -> [Value] {
-            let command: Value = ["sh", "-c", script, "${{ message.id }}", "${{ message.data }}"]
-            return pair(kind, ["use": "exec@1", "with": ["command": command], "idempotent": .bool(isIdempotent)])
-        }
-        return .list(work("again", isIdempotent: true) + work("once", isIdempotent: false))
-    }
-
-    // MARK: A stage
-
-    /// Three coordinators that are nothing else, with definitions, and workers that are nothing else.
-    private func stage(workers: Int, roles: String = "coordinator") async throws -> (RunningCluster, [ClusterMember]) {
-        let cluster = try RunningCluster(Self.common)
-        for member in cluster.members {
-            member.arguments += ["--role", roles]
-            try member.start()
-        }
-        let leader = try await cluster.leader()
-        try #require(leader.ask("POST", "/api/v1/workflows", Self.definitions(cluster.folder.path))?.status == 200)
-        var made: [ClusterMember] = []
-        for number in 0..<workers { made.append(worker("w-\(number + 1)", of: cluster)) }
-        for worker in made { try worker.start() }
-        for worker in made { try #require(try await holds { worker.isReady }, "\(worker.health) \(worker.logText)") }
-        return (cluster, made)
-    }
-
-    private func worker(_ id: String, of cluster: RunningCluster) -> ClusterMember {
-        cluster.newcomer(id, ["--role", "worker", "--join", cluster.seeds, "--slots", "4"])
-    }
-
     private func coordinators(_ cluster: RunningCluster) -> [ClusterMember] { cluster.members.filter { $0.id.hasPrefix("c-") } }
 
     /// The one task of the run of a message, as a coordinator has it.
@@ -61,7 +28,7 @@ struct ClusterWorkersTests {
     // MARK: Tests
 
     @Test func `tasks run on workers that have no vote, and which say to whoever asks them for more who can answer`() async throws {
-        let (cluster, workers) = try await stage(workers: 2)
+        let (cluster, workers) = try await RunningCluster.withWorkers(2)
         let leader = try await cluster.leader(of: coordinators(cluster))
         let follower = try #require(coordinators(cluster).first { $0 !== leader })
         let ids = (1...8).map { "m-\($0)" }
@@ -81,12 +48,12 @@ struct ClusterWorkersTests {
     }
 
     @Test func `kill -9 of a worker: what may be done twice is done elsewhere, and the rest is held for somebody to say`() async throws {
-        let (cluster, workers) = try await stage(workers: 1)
+        let (cluster, workers) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))
         try submit(["again-1"], "again", seconds: 2, to: leader)
         try submit(["once-1"], "once", seconds: 2, to: leader)
         #expect(try await holds { begun("again-1", cluster) == ["1"] && begun("once-1", cluster) == ["1"] })
-        let other = worker("w-9", of: cluster)
+        let other = cluster.worker("w-9")
         try other.start()
         #expect(try await holds { other.isReady })
         workers[0].crash()
@@ -98,7 +65,7 @@ struct ClusterWorkersTests {
     }
 
     @Test func `a worker that was killed and comes back soon says itself what became of its attempts`() async throws {
-        let (cluster, workers) = try await stage(workers: 1)
+        let (cluster, workers) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))
         try submit(["again-1"], "again", seconds: 1, to: leader)
         #expect(try await holds { begun("again-1", cluster) == ["1"] })
@@ -110,7 +77,7 @@ struct ClusterWorkersTests {
     }
 
     @Test func `kill -9 of the leader: workers go on, their results reach the next one, and nothing is done twice`() async throws {
-        let (cluster, _) = try await stage(workers: 2)
+        let (cluster, _) = try await RunningCluster.withWorkers(2)
         let leader = try await cluster.leader(of: coordinators(cluster))
         let rest = coordinators(cluster).filter { $0 !== leader }
         let ids = (1...6).map { "m-\($0)" }
@@ -126,7 +93,7 @@ struct ClusterWorkersTests {
     }
 
     @Test func `what workers in the processes of followers did reaches the leader, and the next one too`() async throws {
-        let (cluster, _) = try await stage(workers: 0, roles: "coordinator,worker")
+        let (cluster, _) = try await RunningCluster.withWorkers(0, roles: "coordinator,worker")
         let leader = try await cluster.leader()
         let isThere = "\ndistric_worker_attached 1\n"
         #expect(try await holds { cluster.members.allSatisfy { $0.ask("GET", "/metrics")?.body.contains(isThere) == true } })
@@ -148,7 +115,7 @@ struct ClusterWorkersTests {
     @Test func `a worker that was stopped for longer than its lease finds its attempts given to others, and its reports refused`()
         async throws
     {
-        let (cluster, workers) = try await stage(workers: 1)
+        let (cluster, workers) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))
         try submit(["once-1"], "once", seconds: 1, to: leader)
         #expect(try await holds { begun("once-1", cluster) == ["1"] })
@@ -161,7 +128,7 @@ struct ClusterWorkersTests {
     }
 
     @Test func `two workers with one id: the second is refused with what to do`() async throws {
-        let (cluster, workers) = try await stage(workers: 1)
+        let (cluster, workers) = try await RunningCluster.withWorkers(1)
         let second = ClusterMember(
             "w-1", data: "\(cluster.folder.path)/other", http: RunningCluster.freePort(), rpc: RunningCluster.freePort(),
             ["--role", "worker", "--join", cluster.seeds])

@@ -6,34 +6,6 @@ import Text
 
 /// Nodes that are emptied, frozen clusters, and clusters whose nodes are started again one after the other.
 struct DrainTests {
-    private static let common = ["--allow-exec", "/bin/*,/usr/bin/*", "--set", "worker.lease=3s"]
-
-    private static func definitions(_ folder: String) -> Value {
-        let script = Value.string("echo $DISTRIC_ATTEMPT >> \(folder)/$0; sleep $1; echo $0")
-        func work(_ kind: String, isIdempotent: Bool) -> [Value] {
-            let command: Value = ["sh", "-c", script, "${{ message.id }}", "${{ message.data }}"]
-            return pair(kind, ["use": "exec@1", "with": ["command": command], "idempotent": .bool(isIdempotent)])
-        }
-        return .list(work("again", isIdempotent: true) + work("once", isIdempotent: false))
-    }
-
-    private func stage(workers: Int) async throws -> (RunningCluster, [ClusterMember]) {
-        let cluster = try RunningCluster(Self.common)
-        for member in cluster.members {
-            member.arguments += ["--role", "coordinator"]
-            try member.start()
-        }
-        let leader = try await cluster.leader()
-        try #require(leader.ask("POST", "/api/v1/workflows", Self.definitions(cluster.folder.path))?.status == 200)
-        var made: [ClusterMember] = []
-        for number in 0..<workers {
-            made.append(cluster.newcomer("w-\(number + 1)", ["--role", "worker", "--join", cluster.seeds, "--slots", "4"]))
-        }
-        for worker in made { try worker.start() }
-        for worker in made { try #require(try await holds { worker.isReady }, "\(worker.health) \(worker.logText)") }
-        return (cluster, made)
-    }
-
     private func coordinators(_ cluster: RunningCluster) -> [ClusterMember] { cluster.members.filter { $0.id.hasPrefix("c-") } }
     private func urls(_ cluster: RunningCluster) -> String { coordinators(cluster).map(\.url).joined(separator: ",") }
 
@@ -54,7 +26,7 @@ struct DrainTests {
 
     @Test func `a worker is emptied: what may be done again goes elsewhere at the deadline, and the rest ends where it runs`() async throws
     {
-        let (cluster, _) = try await stage(workers: 1)
+        let (cluster, _) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))
         try #require(leader.submit("again-1", "again", 10)?.status == 202)
         try #require(leader.submit("once-1", "once", 10)?.status == 202)
@@ -77,7 +49,7 @@ struct DrainTests {
     }
 
     @Test func `a drain goes on whoever leads, and one whose worker goes away says so`() async throws {
-        let (cluster, workers) = try await stage(workers: 2)
+        let (cluster, workers) = try await RunningCluster.withWorkers(2)
         let leader = try await cluster.leader(of: coordinators(cluster))
         for id in (1...4).map({ "once-\($0)" }) { try #require(leader.submit(id, "once", 30)?.status == 202) }
         #expect(try await holds { (node("w-1", leader)["running"]?.int ?? 0) > 0 })
@@ -97,7 +69,7 @@ struct DrainTests {
     // MARK: The cluster
 
     @Test func `what is frozen stays so when another one leads`() async throws {
-        let (cluster, _) = try await stage(workers: 1)
+        let (cluster, _) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))
         let rest = coordinators(cluster).filter { $0 !== leader }
         for part in ["intake", "dispatch"] {
@@ -120,7 +92,7 @@ struct DrainTests {
     }
 
     @Test func `a coordinator leaves, also the one that leads, and none that could not be done without`() async throws {
-        let (cluster, _) = try await stage(workers: 1)
+        let (cluster, _) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))
         let rest = coordinators(cluster).filter { $0 !== leader }
         let left = try run(Built.distric, ["cluster", "leave", leader.id, "--yes", "--connect", urls(cluster)])
@@ -137,7 +109,7 @@ struct DrainTests {
     }
 
     @Test func `a node that is told twice to stop stops now`() async throws {
-        let (cluster, workers) = try await stage(workers: 1)
+        let (cluster, workers) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))
         try #require(leader.submit("once-1", "once", 60)?.status == 202)
         #expect(try await holds { begun("once-1", cluster) == ["1"] })
@@ -151,7 +123,7 @@ struct DrainTests {
     // MARK: Rolling restart
 
     @Test func `every node is started again under messages: none is refused, nothing fails, and nothing is done twice`() async throws {
-        let (cluster, workers) = try await stage(workers: 2)
+        let (cluster, workers) = try await RunningCluster.withWorkers(2)
         let count = 400
         let lines = (1...count).map { #"{"id":"m-\#($0)","type":"once","data":0.05}"# }.joined(separator: "\n")
         let file = "\(cluster.folder.path)/messages.ndjson"
