@@ -44,7 +44,8 @@ package struct CallDoor: Sendable {
     // MARK: Messages
 
     private func submit(_ call: ClientSubmit, _ context: RPCContext) async throws(CallError) -> ClientResponse {
-        if let refusal = info.consensus.callRefusal { throw refusal }
+        if !takesMessages, let refusal = info.consensus.callRefusal { throw refusal }
+        if let why = info.coordinator.intake.gate.refusal() { throw CallError(.busy, why, retryAfter: .seconds(1)) }
         let isPacked = call.contentType == "application/msgpack"
         guard isPacked || call.contentType == "application/json" else {
             throw CallError(
@@ -66,15 +67,28 @@ package struct CallDoor: Sendable {
                 (results[place].code, results[place].detail) = (error.code, error.detail)
             }
         }
-        let verdicts = await info.coordinator.intake.submit(messages, trace: context.trace)
-        if let first = verdicts.first, verdicts.count == results.count, verdicts.allSatisfy(\.isBusy), case .busy(let why) = first {
-            throw CallError(.busy, why, retryAfter: .seconds(1))
+        let verdicts = await info.coordinator.intake.submit(messages, trace: context.trace, within: patience(context))
+        if let first = verdicts.first, verdicts.count == results.count, verdicts.allSatisfy(\.isBusy) {
+            if case .busy(let why) = first { throw CallError(.busy, why, retryAfter: .seconds(1)) }
+            if case .full(let why) = first { throw CallError(.busy, why, retryAfter: .seconds(5)) }
         }
         for (number, verdict) in verdicts.enumerated() { results[places[number]] = Self.result(verdict, messages[number]) }
         var response = ClientResponse()
         response.results = results
         response.appliedIndex = info.coordinator.loop.current.state.applied
         return response
+    }
+
+    /// Those of a node that does not lead are passed on to who does.
+    private var takesMessages: Bool {
+        guard let leader = info.consensus.leader, leader != info.node else { return false }
+        return info.coordinator.forwarder.takes(for: leader)
+    }
+
+    /// As long as whoever calls waits, less what the answer takes.
+    private func patience(_ context: RPCContext) -> Duration {
+        guard let deadline = context.deadline else { return Intake.patience }
+        return max(.zero, deadline.duration(since: info.telemetry.clock.now) - .milliseconds(200))
     }
 
     private func read(_ bytes: [UInt8], _ isPacked: Bool, _ namespace: Namespace) throws(MessageProblem) -> Message {
@@ -99,6 +113,9 @@ package struct CallDoor: Sendable {
         case .busy(let why):
             result.status = 503
             (result.code, result.detail) = ("busy", why)
+        case .full(let why):
+            result.status = 429
+            (result.code, result.detail) = ("too_many_open_runs", why)
         }
         return result
     }

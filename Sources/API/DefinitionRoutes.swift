@@ -75,7 +75,7 @@ struct DefinitionRoutes: Sendable {
             case .conflict: try await Task.sleep(for: .milliseconds(10))
             case .busy(let why), .notFound(let why): throw Problem.busy(why)
             case .uncertain(let why): throw Problem.uncertain(why)
-            case .accepted, .rematch, .done, .started: throw Problem.busy("unexpected answer")
+            case .accepted, .full, .rematch, .done, .started: throw Problem.busy("unexpected answer")
             }
         }
         throw Problem(status: .conflict, type: "conflict", title: "Conflict", detail: "the catalog keeps changing; try again")

@@ -30,7 +30,7 @@ struct FreezeRoutes: Sendable {
         case .conflict(let what): throw Problem.conflict("feature_level", what, title: "Nothing was changed")
         case .busy(let why): throw Problem.busy(why)
         case .uncertain(let why): throw Problem.uncertain(why)
-        case .notFound, .started, .accepted, .activated, .rematch: throw Problem.busy("unexpected answer")
+        case .notFound, .full, .started, .accepted, .activated, .rematch: throw Problem.busy("unexpected answer")
         }
     }
 

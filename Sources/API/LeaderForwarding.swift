@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Cluster
+import Coordinator
 import HTTPTypes
 import Hummingbird
 import NIOCore
@@ -29,6 +30,7 @@ struct LeaderForwarding: RouterMiddleware {
     func handle(
         _ request: Request, context: Context, next: @concurrent (Request, Context) async throws -> Response
     ) async throws -> Response {
+        if takesMessages(request) { return try await next(request, context) }
         guard !info.consensus.isLeading, let need = try Self.need(request) else { return try await next(request, context) }
         let status = info.consensus.status
         // Elected, and about to plan: the routes say so.
@@ -39,6 +41,12 @@ struct LeaderForwarding: RouterMiddleware {
             context.shortfall = problem.detail
             return try await next(request, context)
         }
+    }
+
+    /// Messages are matched where they come, and go to the leader in batches of their own.
+    private func takesMessages(_ request: Request) -> Bool {
+        guard request.method == .post, request.uri.path == MessageRoutes.path, let leader = info.consensus.leader else { return false }
+        return leader != info.node && info.coordinator.forwarder.takes(for: leader)
     }
 
     private static func need(_ request: Request) throws -> Need? {

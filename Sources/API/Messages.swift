@@ -13,6 +13,8 @@ import Workflows
 struct MessageRoutes: Sendable {
     static let batchBytes = 16 << 20
     static let batchItems = 1000
+    static let path = "/api/v1/messages"
+    private static let longest = Duration.seconds(60)
 
     let info: NodeInfo
     private let reader: MessageReader
@@ -35,6 +37,7 @@ struct MessageRoutes: Sendable {
         let namespace = try request.namespace()
         try info.checkIntake()
         try refuseOtherForms(request)
+        try await refuseExcess()
         guard !request.isNDJSON else { return try await submitLines(request, context, namespace) }
         let body = try await request.body(upTo: info.payloadLimit, "a message")
         let message: Message
@@ -44,15 +47,38 @@ struct MessageRoutes: Sendable {
             malformed.increment()
             throw Self.problem(error)
         }
-        let verdict = await info.coordinator.intake.submit([message], trace: context.trace)[0]
+        let verdict = await info.coordinator.intake.submit([message], trace: context.trace, within: try patience(request))[0]
         let value = Presentation.report(verdict, message)
         switch verdict {
         case .accepted:
-            return .json(value, status: .accepted, headers: [.location: "/api/v1/messages/\(escaped(message.id))?namespace=\(namespace)"])
-        case .unmatched: return .json(value)
+            let place = "\(Self.path)/\(escaped(message.id))?namespace=\(namespace)"
+            return .json(value, status: .accepted, headers: headers([.location: place]))
+        case .unmatched: return .json(value, headers: headers())
         case .busy(let why): throw Problem.busy(why)
+        case .full(let why): throw Problem.tooManyRuns(why)
         case .uncertain(let why): throw Problem.uncertain(why)
         }
+    }
+
+    /// Before a byte of it is read: what is refused is to cost little.
+    private func refuseExcess() async throws {
+        let gate = info.coordinator.intake.gate
+        guard let why = gate.refusal() else { return }
+        info.coordinator.metrics.received.increment()
+        malformed.increment()
+        await gate.holdRefusal()
+        throw Problem.busy(why)
+    }
+
+    private func patience(_ request: Request) throws -> Duration {
+        min(try request.timeout(default: Intake.patience), Self.longest)
+    }
+
+    /// Who has put it into the log, or would have.
+    private func headers(_ fields: HTTPFields = [:]) -> HTTPFields {
+        var fields = fields
+        fields[.districLeader] = info.consensus.leader?.text
+        return fields
     }
 
     /// What would be misread is refused.
@@ -112,12 +138,13 @@ struct MessageRoutes: Sendable {
                 items[place] = .object(["status": Value(status), "code": .string(error.code), "detail": .string(error.detail)])
             }
         }
-        let verdicts = await info.coordinator.intake.submit(messages, trace: context.trace)
-        if verdicts.count == lines.count, let first = verdicts.first, verdicts.allSatisfy(\.isBusy), case .busy(let why) = first {
-            throw Problem.busy(why)
+        let verdicts = await info.coordinator.intake.submit(messages, trace: context.trace, within: try patience(request))
+        if verdicts.count == lines.count, let first = verdicts.first, verdicts.allSatisfy(\.isBusy) {
+            if case .busy(let why) = first { throw Problem.busy(why) }
+            if case .full(let why) = first { throw Problem.tooManyRuns(why) }
         }
         for (number, verdict) in verdicts.enumerated() { items[places[number]] = Self.line(verdict, messages[number]) }
-        return .json(["items": .list(items)])
+        return .json(["items": .list(items)], headers: headers())
     }
 
     private static func line(_ verdict: Intake.Verdict, _ message: Message) -> Value {
@@ -126,6 +153,7 @@ struct MessageRoutes: Sendable {
             switch verdict {
             case .accepted: 202
             case .unmatched: 200
+            case .full: 429
             case .busy, .uncertain: 503
             }
         return .map(Fields([.init("status", Value(status))] + fields.members))
@@ -193,7 +221,13 @@ extension MessageRoutes {
 }
 
 extension Intake.Verdict {
-    var isBusy: Bool { if case .busy = self { true } else { false } }
+    /// Certainly not kept, and may be later.
+    var isBusy: Bool {
+        switch self {
+        case .busy, .full: true
+        case .accepted, .unmatched, .uncertain: false
+        }
+    }
 }
 
 /// Where a page of the history ends, as clients hand it back.

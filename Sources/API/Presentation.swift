@@ -96,6 +96,7 @@ enum Presentation {
                 "duplicate": false,
             ])
         case .busy(let why): .object(["messageId": .string(message.id), "code": "busy", "detail": .string(why)])
+        case .full(let why): .object(["messageId": .string(message.id), "code": "too_many_open_runs", "detail": .string(why)])
         case .uncertain(let why):
             .object(["messageId": .string(message.id), "code": "uncertain", "detail": .string(why), "uncertain": true])
         }

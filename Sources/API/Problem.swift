@@ -76,6 +76,12 @@ struct Problem: Error, HTTPResponseError {
             isUncertain: true)
     }
 
+    /// Nothing was begun, and nothing will be before some of what is open has ended.
+    static func tooManyRuns(_ detail: String) -> Problem {
+        Problem(
+            status: .tooManyRequests, type: "too_many_open_runs", title: "Too many runs are open", detail: detail, retryAfterSeconds: 5)
+    }
+
     static func busy(_ detail: String) -> Problem {
         Problem(status: .serviceUnavailable, type: "busy", title: "The node cannot take this now", detail: detail, retryAfterSeconds: 1)
     }

@@ -146,6 +146,7 @@ struct RunRoutes: Sendable {
         case .notFound(let what): throw Problem.notFound(what)
         case .conflict(let what): throw Problem(status: .conflict, type: "conflict", title: "Conflict", detail: what)
         case .busy(let why): throw Problem.busy(why)
+        case .full(let why): throw Problem.tooManyRuns(why)
         case .uncertain(let why): throw Problem.uncertain(why)
         case .started(let run): return .json(["run": .string(run.description)], status: .created)
         case .accepted, .activated, .rematch: throw Problem.busy("unexpected answer")

@@ -33,7 +33,7 @@ struct UpgradeRoutes: Sendable {
         case .conflict(let what): throw Problem.conflict("feature_level", what, title: "The feature level stays as it is")
         case .busy(let why): throw Problem.busy(why)
         case .uncertain(let why): throw Problem.uncertain(why)
-        case .notFound, .started, .accepted, .activated, .rematch: throw Problem.busy("unexpected answer")
+        case .notFound, .full, .started, .accepted, .activated, .rematch: throw Problem.busy("unexpected answer")
         }
     }
 }

@@ -115,6 +115,7 @@ package final class CoordinatorLoop: ReportSink {
     /// The committed state and the catalog in force.
     package var current: View { view.withLock { $0 } }
     package var catalog: Catalog { view.withLock { $0.catalog } }
+    var openRuns: Int { view.withLock { $0.state.runs.count } }
     /// Why nothing more is applied here; nil while it is.
     package var standstill: String? { standing.withLock { $0 } }
     package var storageFailure: StorageError? { failure.withLock { $0 } }

@@ -15,6 +15,7 @@ package final class CoordinatorNode: Sendable {
         package var historyFetch = HistoryFetch.Settings()
         package var limits = Planner.Limits()
         package var scheduling = SchedulingSettings()
+        package var intake = IntakeLoad.Limits()
         package var dedupAge = Duration.seconds(600)
         package var dedupKeys = 1_000_000
         /// For how long a worker in another process is believed in without a word of it.
@@ -35,6 +36,9 @@ package final class CoordinatorNode: Sendable {
 
     package let loop: CoordinatorLoop
     package let intake: Intake
+    /// For as long as the node serves: what is matched here goes to the leader; and what others have matched comes.
+    package var forwarder: IntakeForwarder { intake.forwarder }
+    package let forwardDoor: ForwardDoor
     package let history: HistoryStore
     /// For as long as the node serves: what a snapshot passed over comes from others, and others are sent what they lack.
     package let historyFetch: HistoryFetch
@@ -112,7 +116,15 @@ package final class CoordinatorNode: Sendable {
         loop = CoordinatorLoop(
             view: .init(state: state, catalog: catalog), raft: raft, history: history, telemetry: telemetry, metrics: metrics,
             holdsTimers: TimersHold.isSet(folder.path, disk: disk), lease: settings.lease)
-        intake = Intake(loop: loop, telemetry: telemetry, metrics: metrics, environment: settings.environment, seed: seed ^ 0x1274_4E)
+        let forwarding = ForwardMetrics(telemetry.metrics)
+        var sessions = SeededGenerator(seed: seed ^ 0x5E55_104E)
+        intake = Intake(
+            loop: loop,
+            forwarder: IntakeForwarder(
+                raft: raft, directory: directory, telemetry: telemetry, metrics: forwarding, session: sessions.next()),
+            telemetry: telemetry, metrics: metrics, environment: settings.environment, limits: settings.intake,
+            openRuns: settings.limits.openRuns, seed: seed ^ 0x1274_4E)
+        forwardDoor = ForwardDoor(intake: intake, loop: loop, directory: directory, telemetry: telemetry, metrics: forwarding)
         recovery = Recovery(
             entries: started.recovery.entries, snapshotIndex: replica.snapshotIndex, openRuns: state.runs.count,
             took: telemetry.clock.now.duration(since: began), cutAt: started.recovery.cut.map { "\($0.path):\($0.offset)" })

@@ -94,7 +94,7 @@ package struct EventIntake: Sendable {
         for attempt in 0..<Self.attempts {
             switch await intake.submit(own: message) {
             case .accepted, .unmatched: return true
-            case .busy, .uncertain:
+            case .busy, .full, .uncertain:
                 guard (try? await Task.sleep(for: .milliseconds(50 << attempt))) != nil else { return false }
             }
         }

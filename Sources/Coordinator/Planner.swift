@@ -103,7 +103,7 @@ package struct Planner {
             return answer(token, .accepted(runs: runs, duplicate: true))
         }
         guard state.runs.count + submission.runs.count <= limits.openRuns else {
-            return answer(token, .busy("\(state.runs.count) runs are open, at most \(limits.openRuns) may be"), now: true)
+            return answer(token, .full(Self.tooMany(state.runs.count, limits.openRuns)), now: true)
         }
         var assigned: [(run: Int, task: Int, worker: NodeID)] = []
         var runs = submission.runs
@@ -194,7 +194,7 @@ package struct Planner {
             return answer(token, .conflict("workflow '\(old.workflow)' is no longer in force; apply it again first"), now: true)
         }
         guard state.runs.count < limits.openRuns else {
-            return answer(token, .busy("\(state.runs.count) runs are open, at most \(limits.openRuns) may be"), now: true)
+            return answer(token, .full(Self.tooMany(state.runs.count, limits.openRuns)), now: true)
         }
         let action = catalog.action(ofRule: old.rule, workflow: old.workflow, in: old.namespace)
         var params = old.params

@@ -74,6 +74,8 @@ extension Planner {
         /// The catalog changed since the message was matched: match again.
         case rematch(UInt64)
         case busy(String)
+        /// As many runs are open as may be: some have to end first.
+        case full(String)
         /// It was proposed, and whether it is kept is not known.
         case uncertain(String)
         case activated(UInt64)
@@ -81,6 +83,11 @@ extension Planner {
         case started(RunID)
         case notFound(String)
         case conflict(String)
+    }
+
+    /// What whoever would begin one more run is told.
+    static func tooMany(_ open: Int, _ limit: Int) -> String {
+        "\(open) runs are open, at most \(limit) may be (intake.max_open_runs); send it again when some have ended"
     }
 
     /// An entry to propose, and the state once it is applied.

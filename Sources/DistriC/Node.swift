@@ -156,6 +156,7 @@ public final class Node: Sendable {
             .init(service: GatheringService(gathering: network.gathering, raft: coordinator.raft)),
             .init(service: HistoryFetching(fetch: coordinator.historyFetch, client: network.client)),
             .init(service: GossipService(network: network, telemetry: telemetry, takesSignals: !signals.isEmpty)),
+            .init(service: IntakeForwarding(forwarder: coordinator.forwarder, client: network.client)),
             .init(service: serving, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup),
         ]
         if let spanExport { services.append(.init(service: SpanExportService(export: spanExport))) }
@@ -385,6 +386,9 @@ extension Node {
         own.history.retainedBytes = settings.bytes("history.bytes")
         own.history.retainedAge = settings.duration("history.age")
         own.limits.openRuns = settings.whole("intake.max_open_runs")
+        own.intake.messages = settings.whole("intake.max_waiting")
+        own.intake.bytes = settings.bytes("intake.max_waiting_bytes")
+        own.intake.delay = settings.duration("intake.max_delay")
         own.lease = try lease(settings)
         own.scheduling = try scheduling(settings)
         own.dedupAge = settings.duration("dedup.age")

@@ -98,6 +98,7 @@ final class NodeCalls: Sendable {
         var handlers = CallDoor(info: info, logger: telemetry.logger("rpc")).handlers
         network.add(to: &handlers, raft: info.coordinator.raft)
         info.coordinator.historyServing.add(to: &handlers)
+        info.coordinator.forwardDoor.add(to: &handlers)
         WorkerDoor(loop: info.coordinator.loop, directory: network.directory).add(to: &handlers)
         worker?.addLogs(to: &handlers)
         server = RPCServer(

@@ -86,6 +86,15 @@ struct Sampling: Service {
     }
 }
 
+/// What is matched on a node that does not lead goes to the one that does.
+struct IntakeForwarding: Service {
+    let forwarder: IntakeForwarder
+    let client: RPCClient
+
+    @concurrent
+    func run() async throws { await cancelWhenGracefulShutdown { await forwarder.run(through: client) } }
+}
+
 /// What a snapshot passed over comes from other nodes.
 struct HistoryFetching: Service {
     let fetch: HistoryFetch

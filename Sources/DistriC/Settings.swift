@@ -121,6 +121,14 @@ package struct Settings: Sendable {
             key: "intake.max_open_runs", kind: .whole(1...10_000_000), standard: 100_000,
             help: "open runs beyond which messages are refused"),
         Setting(
+            key: "intake.max_waiting", kind: .whole(1...1_000_000), standard: 16_384,
+            help: "messages that may be taken at once, and are not answered yet; one more is refused"),
+        Setting(
+            key: "intake.max_waiting_bytes", kind: .bytes((1 << 20)...(1 << 36)), standard: "64MiB", help: "bytes of those messages"),
+        Setting(
+            key: "intake.max_delay", kind: .duration, standard: "50ms",
+            help: "what messages may wait beyond the quickest, where more come than are done"),
+        Setting(
             key: "intake.events", kind: .flag, standard: true,
             help: "offer the node's events to the rules, as messages with source distric and type distric.KIND"),
         Setting(

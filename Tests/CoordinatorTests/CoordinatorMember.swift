@@ -23,6 +23,7 @@ final class CoordinatorMember: Sendable {
     private let server: RPCServer
     private let client: RPCClient
     private let fetching: Task<Void, Never>
+    private let forwarding: Task<Void, Never>
     private let group: MultiThreadedEventLoopGroup
 
     var state: CoordinatorState { node.loop.current.state }
@@ -61,6 +62,8 @@ final class CoordinatorMember: Sendable {
         let client = RPCClient(hello: own, settings: calls, faults: faults, group: group, telemetry: telemetry)
         let fetch = node.historyFetch
         fetching = Task { await fetch.run(through: client) }
+        let forwarder = node.forwarder
+        forwarding = Task { await forwarder.run(through: client) }
         self.client = client
         (self.id, self.own, self.faults, self.telemetry, self.server, self.group) = (id, own, faults, telemetry, server, group)
     }
@@ -87,6 +90,10 @@ final class CoordinatorMember: Sendable {
             guard let serving = box.node?.historyServing else { throw CallError(.unavailable, "it starts") }
             return try await serving.answer(call, context, writer)
         }
+        handlers.task(ForwardMessages.self) { call, context async throws(CallError) in
+            guard let door = box.node?.forwardDoor else { throw CallError(.unavailable, "it starts") }
+            return try await door.answer(call, context)
+        }
         return handlers
     }
 
@@ -95,7 +102,9 @@ final class CoordinatorMember: Sendable {
 
     func close() async {
         fetching.cancel()
+        forwarding.cancel()
         await fetching.value
+        await forwarding.value
         node.stop()
         client.close()
         await server.drain(grace: .zero)

@@ -138,7 +138,7 @@ extension [CoordinatorMember] {
             for (place, verdict) in zip(open, verdicts) {
                 switch verdict {
                 case .accepted(_, _, let runs, _): accepted[place] = runs
-                case .busy, .uncertain: continue
+                case .busy, .full, .uncertain: continue
                 case .unmatched: Issue.record("\(messages[place].id) is unmatched")
                 }
             }

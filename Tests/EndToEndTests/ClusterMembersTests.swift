@@ -25,7 +25,7 @@ struct ClusterMembersTests {
         let moved = try founders[0].distric("raft", "transfer", "--to", "c-4")
         #expect(moved.code == 0 && moved.out == "c-4 leads\n", "\(moved.err)")
         #expect(try await cluster.leader() === fourth)
-        #expect(founders[1].submit("led by c-4")?.headers["distric-served-by"] == "c-4")
+        #expect(founders[1].submit("led by c-4")?.headers["distric-leader"] == "c-4")
         let unknown = try founders[0].distric("raft", "transfer", "--to", "c-9")
         #expect(unknown.code == 1 && unknown.err.contains("'c-9' does not vote; the voters are c-1, c-2, c-3, c-4"), "\(unknown.err)")
         try await leaves(fourth, cluster, founders)

@@ -456,6 +456,19 @@ enum Samples {
             message.call = .propose
             message.payload = [1, 2, 3, 4]
         },
+        sample(ForwardMessages.self) { message in
+            message.group = 1
+            message.answered = 7
+            message.entry = [1, 0, 1, 2, 3]
+            message.traces = [ForwardedTrace(place: 3, trace: trace), ForwardedTrace()]
+        },
+        sample(ForwardMessagesReply.self, flags: [.response]) { message in
+            message.group = 1
+            message.results = [
+                ForwardResult(.accepted, runs: [run], isDuplicate: true), ForwardResult(.rematch, catalogVersion: 12),
+                ForwardResult(.full, detail: "100000 runs are open"),
+            ]
+        },
         sample(Hello.self, flags: [.urgent]) { message in
             message.lowest = WireVersion(major: 1, minor: 0)
             message.highest = WireVersion(major: 1, minor: 3)

@@ -170,10 +170,10 @@ struct Submission {
             let status = item["status"]?.int
             if status == 413, line.strip() {
                 again.append(line)
-            } else if status == 503 {
+            } else if status == 503 || status == 429 {
                 line.isUncertain = line.isUncertain || item["uncertain"]?.bool == true
                 again.append(line)
-                reason = NodeClient.refusal(status: 503, item)
+                reason = NodeClient.refusal(status: Int(status ?? 503), item)
             } else {
                 count(line, item, status)
             }

@@ -102,7 +102,7 @@ extension ClusterWorld {
 
     private func take(_ answer: Planner.Answer, _ request: ClientRequest, at client: ClusterClient) {
         switch (answer, request) {
-        case (.busy, .submit), (.uncertain, .submit), (.rematch, .submit):
+        case (.busy, .submit), (.full, .submit), (.uncertain, .submit), (.rematch, .submit):
             later(client, 200_000_000, at: client.target)
         case (.accepted(let runs, _), .submit(let number)):
             checks.answered(messages[number], runs, in: self)

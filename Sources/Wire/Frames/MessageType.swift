@@ -52,13 +52,15 @@ package struct MessageType: Hashable, Sendable, CustomStringConvertible {
     package static let streamChunk = MessageType(number: 0x4006)
     package static let credit = MessageType(number: 0x4007)
     package static let forward = MessageType(number: 0x4008)
+    package static let forwardMessages = MessageType(number: 0x4009)
+    package static let forwardMessagesReply = MessageType(number: 0x400A)
     package static let hello = MessageType(number: 0x4F01)
 
     /// Payloads beyond it are refused before a byte of them is kept.
     package var payloadLimit: Int {
         switch self {
         case .appendEntries, .installSnapshot, .propose, .proposeReply, .pushPull, .clientSubmit, .clientResponse, .forward, .streamChunk,
-            .leaseTerms, .taskResults:
+            .leaseTerms, .taskResults, .forwardMessages, .forwardMessagesReply:
             Self.largestPayload
         case .taskAssignment, .taskResult, .taskLog, .leaseRenew, .workerAttach: 1 << 20
         case .hello, .ping, .ack: 16 << 10

@@ -111,6 +111,7 @@ package enum WireMessages {
         kind(TaskAssignment.self), kind(TaskReport.self), kind(TaskStatus.self), kind(TaskCancel.self), kind(TaskLog.self),
         kind(LeaseRenew.self), kind(Refusal.self), kind(WorkerAttach.self), kind(LeaseTerms.self), kind(TaskResults.self),
         kind(ClientSubmit.self), kind(ClientResponse.self), kind(ClientQuery.self),
-        kind(ErrorReply.self), kind(Cancel.self), kind(StreamChunk.self), kind(Credit.self), kind(Forward.self), kind(Hello.self),
+        kind(ErrorReply.self), kind(Cancel.self), kind(StreamChunk.self), kind(Credit.self), kind(Forward.self),
+        kind(ForwardMessages.self), kind(ForwardMessagesReply.self), kind(Hello.self),
     ]
 }
