@@ -276,7 +276,7 @@ struct PlannerRetryTests {
         #expect(rig.openRuns == 1 && rig.run(id)?.definitionVersion == 3)
     }
 
-    @Test func `at the limit of open runs it is busy, and below it again begun`() throws {
+    @Test func `at the limit of open runs it is full, and below it again begun`() throws {
         var limits = Planner.Limits()
         limits.openRuns = 2
         var rig = try Rig(limits: limits)
@@ -284,7 +284,7 @@ struct PlannerRetryTests {
         let second = try rig.begin("order", 2)
         rig.submit("order", 3)
         let output = retry(&rig, old)
-        guard case .busy? = output.firstAnswer else {
+        guard case .full? = output.firstAnswer else {
             Issue.record("\(output.answers)")
             return
         }

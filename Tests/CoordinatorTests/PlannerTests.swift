@@ -110,14 +110,14 @@ struct PlannerTests {
         }
     }
 
-    @Test func `beyond the limit of open runs a message is refused as busy`() throws {
+    @Test func `beyond the limit of open runs a message is refused as full`() throws {
         var limits = Planner.Limits()
         limits.openRuns = 2
         var rig = try Rig(limits: limits)
         rig.submit("order", 1)
         let second = rig.submit("order", 2)
         let third = rig.submit("order", 3)
-        guard case .busy? = third.firstAnswer else {
+        guard case .full? = third.firstAnswer else {
             Issue.record("\(third.answers)")
             return
         }
