@@ -1,6 +1,7 @@
 import Cluster
 import Observability
 import Primitives
+import Raft
 import Synchronization
 
 /// Asks the leader, for many at once, from which entry on a read sees all that was acknowledged before (ReadIndex): whoever asks while a round is under way shares the
@@ -63,31 +64,7 @@ final class ReadRounds: Sendable {
 
     private func round() async -> LogIndex? {
         let raft = raft
-        return await withCheckedContinuation { (continuation: CheckedContinuation<LogIndex?, Never>) in
-            let answer = FirstAnswer(continuation)
-            let late = Task {
-                try? await Task.sleep(for: Self.patience)
-                answer.give(nil)
-            }
-            // It cannot be called back, and goes on all the same.
-            Task {
-                answer.give(try? await raft.readIndex())
-                late.cancel()
-            }
-        }
-    }
-}
-
-/// Resumes with the first answer that it is given.
-private final class FirstAnswer<Answer: Sendable>: Sendable {
-    private let continuation: Mutex<CheckedContinuation<Answer, Never>?>
-    init(_ continuation: CheckedContinuation<Answer, Never>) { self.continuation = Mutex(continuation) }
-
-    func give(_ answer: Answer) {
-        let waiting = continuation.withLock { waiting in
-            defer { waiting = nil }
-            return waiting
-        }
-        waiting?.resume(returning: answer)
+        let read = await outcome(within: Self.patience) { () async throws(RaftRefusal) in try await raft.readIndex() }
+        return try? read?.get()
     }
 }

@@ -1,19 +1,17 @@
-import Primitives
-import Raft
 import Synchronization
 
 /// Waits for what cannot be called back, and no longer than `patience`: nil when it has not ended by then. It goes on all the same.
-func outcome<T: Sendable>(
-    within patience: Duration, of work: @escaping @Sendable () async throws(RaftRefusal) -> T
-) async -> Result<T, RaftRefusal>? {
+package func outcome<T: Sendable, Failure: Error>(
+    within patience: Duration, of work: @escaping @Sendable () async throws(Failure) -> T
+) async -> Result<T, Failure>? {
     await withCheckedContinuation { continuation in
-        let answer = FirstAnswer<Result<T, RaftRefusal>?>(continuation)
+        let answer = FirstAnswer<Result<T, Failure>?>(continuation)
         let late = Task {
             try? await Task.sleep(for: patience)
             answer.give(nil)
         }
         Task {
-            do throws(RaftRefusal) { answer.give(.success(try await work())) } catch { answer.give(.failure(error)) }
+            do throws(Failure) { answer.give(.success(try await work())) } catch { answer.give(.failure(error)) }
             late.cancel()
         }
     }
