@@ -19,19 +19,24 @@ struct NodeRows: Sendable {
     private var isKnown: Bool { info.coordinator.loop.isLeading }
 
     var values: [Value] {
-        let (status, members) = (info.consensus.status, members)
+        let (status, gossip) = (info.consensus.status, GossipedNodes(info.gossip))
         let work = info.openWork.look(info).byWorker
-        return members.map { row($0, status, work[$0.node] ?? 0) }
+        return members(gossip).map { row($0, status, gossip, work[$0.node] ?? 0) }
     }
 
     /// Nil for a node that is not known here.
     func value(_ node: NodeID) -> Value? {
-        members.first { $0.node == node }.map { row($0, info.consensus.status, info.openWork.look(info).byWorker[node] ?? 0) }
+        let gossip = GossipedNodes(info.gossip)
+        return members(gossip).first { $0.node == node }.map {
+            row($0, info.consensus.status, gossip, info.openWork.look(info).byWorker[node] ?? 0)
+        }
     }
 
     /// Everybody who is known here, this node among them, in the order of their ids.
-    var members: [ClusterMember] {
-        let known = info.consensus.members
+    var members: [ClusterMember] { members(GossipedNodes(info.gossip)) }
+
+    private func members(_ gossip: GossipedNodes) -> [ClusterMember] {
+        let known = gossip.completing(info.consensus.members)
         guard !known.contains(where: { $0.node == info.node }) else { return known.sorted { $0.node < $1.node } }
         let own = ClusterMember(
             node: info.node, address: "", http: nil, roles: info.worker == nil ? ["coordinator"] : ["coordinator", "worker"],
@@ -39,7 +44,7 @@ struct NodeRows: Sendable {
         return (known + [own]).sorted { $0.node < $1.node }
     }
 
-    private func row(_ member: ClusterMember, _ status: RaftStatus, _ leased: Int) -> Value {
+    private func row(_ member: ClusterMember, _ status: RaftStatus, _ gossip: GossipedNodes, _ leased: Int) -> Value {
         let isSelf = member.node == info.node
         let worker = sessions.worker(member.node)
         let isWorker = worker != nil || member.roles.contains("worker") && !isSelf
@@ -48,7 +53,7 @@ struct NodeRows: Sendable {
         var row = Fields()
         row["id"] = .string(member.node.text)
         row["role"] = .string(roles.joined(separator: ","))
-        row["state"] = Value(state(member, worker != nil, isSelf))
+        row["state"] = Value(state(member, gossip, worker != nil, isSelf))
         row["raft"] = Value(RaftRows.role(of: member.node, in: status))
         row["running"] = isWorker ? Value(leased) : .null
         work(worker, leased, &row)
@@ -90,10 +95,12 @@ struct NodeRows: Sendable {
     }
 
     /// A node that cannot be reached from here may be well all the same; of a worker alone only the leader can say, to whom it comes.
-    private func state(_ member: ClusterMember, _ isAttached: Bool, _ isSelf: Bool) -> String? {
+    private func state(_ member: ClusterMember, _ gossip: GossipedNodes, _ isAttached: Bool, _ isSelf: Bool) -> String? {
         if isSelf || isAttached { return "alive" }
-        if member.roles.contains("coordinator") { return member.isConnected ? "alive" : "suspect" }
-        return isKnown ? sessions.isBelieved(member.node) ? "suspect" : "lost" : nil
+        if member.roles.contains("coordinator") { return member.isConnected ? "alive" : gossip.isDead(member.node) ? "lost" : "suspect" }
+        guard isKnown else { return gossip.isDead(member.node) ? "lost" : nil }
+        // One that lives is on its way to a leader that has just begun, or was refused by it.
+        return sessions.isBelieved(member.node) || gossip.isAlive(member.node) ? "suspect" : "lost"
     }
 
     /// Since when this process is with the cluster's leader, or serves.

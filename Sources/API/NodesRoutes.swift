@@ -172,9 +172,10 @@ struct NodesRoutes: Sendable {
         let others = sessions.attached.map { $0.session as any WorkerLink } + sessions.locals
         guard !others.contains(where: { $0.node != node && !$0.isCordoned }) else { return }
         let queue = loop.queue
+        let why = sessions.worker(node)?.isCordoned == true ? "no worker takes tasks now" : "'\(node)' is the last worker that takes tasks"
         throw .conflict(
             "last_worker",
-            "'\(node)' is the last worker that takes tasks: \(queue.queued) that are queued, what it gives back of \(queue.running) that run, and all that come would wait. Start another worker, uncordon one, or do it all the same with force (--force)"
+            "\(why): \(queue.queued) that are queued, what it gives back of \(queue.running) that run, and all that come would wait. Start another worker, uncordon one, or do it all the same with force (--force)"
         )
     }
 

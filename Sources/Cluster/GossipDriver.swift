@@ -268,7 +268,7 @@ package final class GossipDriver: Sendable {
             metrics.exchangeFailures.increment()
             if error.code == .wrongCluster { metrics.drop(.cluster) }
             guard error.code == .wrongCluster || error.code == .denied else { return }
-            events.refused(exchange.address, error.message)
+            events.refused(exchange.address, error.message, isAlone: view.current.count(.alive) < 2)
         }
     }
 

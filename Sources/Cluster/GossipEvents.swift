@@ -11,6 +11,15 @@ struct GossipEvents: Sendable {
 
     private final class Told: Sendable {
         private let texts = Mutex<[String: String]>([:])
+        private let isOutside = Mutex(false)
+
+        /// Notes whether nobody gossips with this node; whether that is news.
+        func change(isOutside flag: Bool) -> Bool {
+            isOutside.withLock { known in
+                defer { known = flag }
+                return known != flag
+            }
+        }
 
         /// Whether it is another thing than before; nil takes it back.
         func isNew(_ text: String?, of seed: String) -> Bool {
@@ -65,6 +74,9 @@ struct GossipEvents: Sendable {
         emit("renewed", telemetry.node, "this node goes under epoch \(epoch): others had been told of a higher one than it had", .warning)
     }
 
+    /// After a conflict.
+    func isAlone() { telemetry.health.set("gossip", .up) }
+
     // MARK: Seeds
 
     /// A name that leads nowhere; said once until it does.
@@ -76,12 +88,17 @@ struct GossipEvents: Sendable {
             .warning)
     }
 
-    func refused(_ seed: String, _ reason: String) {
+    /// - Parameter isAlone: this node knows of nobody else, and may be the one that is wrong.
+    func refused(_ seed: String, _ reason: String, isAlone: Bool) {
+        if isAlone, seeds.change(isOutside: true) {
+            telemetry.health.set("gossip", .degraded, reason: "nobody gossips with this node: \(seed) says: \(reason)")
+        }
         guard seeds.isNew(reason, of: seed) else { return }
         emit("refused", telemetry.node, "\(seed) refuses to gossip with this node: \(reason)", .error)
     }
 
     func answered(_ seed: String) {
+        if seeds.change(isOutside: false) { telemetry.health.set("gossip", .up) }
         guard seeds.isNew(nil, of: seed) else { return }
         emit("seed_answers", telemetry.node, "\(seed) answers now")
     }

@@ -99,7 +99,12 @@ final class GossipLoop {
         for datagram in output.datagrams { send(datagram, now) }
         for ping in output.streamPings { driver.enqueue(.ping(ping)) }
         for exchange in output.exchanges { driver.enqueue(.exchange(exchange)) }
-        if let epoch = output.renewed { driver.renewed(epoch) }
+        if let epoch = output.renewed {
+            driver.renewed(epoch)
+            // Nobody else lives under its name any more.
+            if conflict != nil { driver.events.isAlone() }
+            conflict = nil
+        }
         for conflict in output.conflicts {
             self.conflict = "\(conflict)"
             driver.events.tell(conflict, at: core.metadata.gossip)

@@ -15,7 +15,7 @@ extension PeerDirectory {
         guard node != self.node else { return "this node has the id '\(node)' itself: give the other one an id of its own (--id)" }
         guard let folder, let known = state.withLock({ $0.folders[node] }), known != folder else { return nil }
         return
-            "node id '\(node)' belongs to a data folder that is not this one: what it promised was there. Remove it first ('distric raft remove \(node)' on a node of the cluster), or start this one under a new id (--id) with --join"
+            "node id '\(node)' belongs to a data folder that is not this one: what it promised was there. Remove it first ('distric raft remove \(node)' on a node of the cluster; the others forget the folder some seconds after that), or start this one under a new id (--id) with --join"
     }
 
     /// As above, and whether it is the only process with that folder: of two that run at once, the one that is connected keeps its place.

@@ -103,7 +103,7 @@ struct ClusterExamination {
     func findings() async -> [Finding] {
         let client = NodeClient(url: url, timeout: Self.patience)
         let status: Value
-        do { status = try await client.get("/api/v1/cluster/status") } catch {
+        do { status = try await Self.status(client) } catch {
             let reason = (error as? CommandFailure)?.message ?? "\(error)"
             guard isNamed else { return [Finding("cluster", .ok, "no node was asked: none runs here; --connect names one")] }
             return [Finding("cluster", .fail, reason, "name a node that answers (--connect), or start one")]
@@ -115,6 +115,8 @@ struct ClusterExamination {
         found.append(ClusterVerdicts.versions(nodes))
         let asked = await withTaskGroup(of: (Int, ClusterVerdicts.Asked).self) { group in
             for (place, row) in nodes.enumerated() {
+                // One that is lost has been counted.
+                guard row["state"]?.string != "lost" else { continue }
                 // One that is alone and takes no calls has told nobody where it is.
                 guard let id = row["id"]?.string, let url = row["http"]?.string ?? (id == status["node"]?.string ? url : nil) else {
                     continue
@@ -126,6 +128,12 @@ struct ClusterExamination {
             return all.sorted { $0.0 < $1.0 }.map(\.1)
         }
         return found + asked.flatMap(ClusterVerdicts.node)
+    }
+
+    /// The leader's, where there is one: only it knows who has gone silent; else what the node itself knows.
+    private static func status(_ client: NodeClient) async throws -> Value {
+        if let status = try? await client.get("/api/v1/cluster/status", [("consistency", "leader")]) { return status }
+        return try await client.get("/api/v1/cluster/status")
     }
 
     private func ask(_ id: String, _ url: String, _ address: String?) async -> ClusterVerdicts.Asked {

@@ -139,7 +139,8 @@ package final class CoordinatorLoop: ReportSink {
         return await withCheckedContinuation { continuation in
             let batch = Batch(count: requests.count, continuation: continuation)
             guard !mail.put(.requests(requests, batch)) else { return }
-            for slot in requests.indices { batch.answer(slot, .busy("too many requests wait; try again in a second")) }
+            let why = mail.hasClosed ? "the node is stopping" : "too many requests wait; try again in a second"
+            for slot in requests.indices { batch.answer(slot, .busy(why)) }
         }
     }
 

@@ -127,7 +127,8 @@ struct RaftWatch: Service {
         let frozen = coordinator.loop.current.state.frozen
         telemetry.health.set(
             "freeze", frozen.isEmpty ? .up : .degraded,
-            reason: frozen.isEmpty ? "" : "\(frozen.text); 'distric cluster thaw' lets it go")
+            reason: frozen.isEmpty
+                ? "" : "\(frozen.text); 'distric cluster thaw \(frozen.intake == nil ? "dispatch" : "intake")' lets it go")
         if coordinator.loop.isHoldingTimers {
             telemetry.health.set(
                 "timers", .degraded, reason: "timers are held since a backup was restored: 'distric cluster resume' lets them go")

@@ -32,10 +32,13 @@ struct LeadershipService: Service {
     }
 }
 
-/// Whoever asks twice does not wait for what runs: what was acknowledged is on disk, and what tasks have started ends with this process.
+/// Whoever asks twice does not wait for what runs: what was acknowledged is on disk, and what tasks have started ends with this process. Signals that come at once are one
+/// request: timeout(1) and other supervisors tell a process, and then the group that it is in.
 struct StopNow: Service {
     /// As of a program that is interrupted.
     private static let code: Int32 = 130
+    /// Far above what lies between two signals of one supervisor, and quicker than a person.
+    private static let atOnce = Duration.milliseconds(200)
 
     let logger: Logger
     let sink: LogSink
@@ -43,10 +46,13 @@ struct StopNow: Service {
     @concurrent
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            var asked = 0
+            var first: ContinuousClock.Instant?
             for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
-                asked += 1
-                guard asked > 1 else { continue }
+                guard let asked = first else {
+                    first = .now
+                    continue
+                }
+                guard .now - asked >= Self.atOnce else { continue }
                 logger.warning("told twice to stop: stopped now, without waiting for what runs", metadata: ["signal": "\(signal)"])
                 sink.flush()
                 _exit(Self.code)

@@ -42,7 +42,7 @@ extension SWIMCore {
     }
 
     /// Takes an epoch above one that nobody lives under.
-    private mutating func outrank(_ claimed: MemberIdentity, _ now: Instant, _ output: inout SWIMOutput) {
+    mutating func outrank(_ claimed: MemberIdentity, _ now: Instant, _ output: inout SWIMOutput) {
         claim = nil
         // Two that do this at once are to end with different epochs.
         let epoch = claimed.epoch + UInt64.random(in: 1...1_024, using: &generator)
@@ -64,6 +64,10 @@ extension SWIMCore {
         let sender = message.from
         if case .ack(let ack) = message, let claim, ack.sequence == claim.sequence, sender.epoch >= claim.identity.epoch {
             phase = .superseded
+            successor = Successor(
+                claim: NameClaim(
+                    identity: sender, address: claim.address, sequence: claim.sequence, due: now.advanced(by: settings.reconnectInterval),
+                    asked: 0), since: now)
             output.conflicts.append(.superseded(by: sender, at: claim.address))
             return
         }

@@ -30,7 +30,7 @@ package struct SWIMCore: Sendable {
         /// Spreads that it leaves.
         case leaving(until: Instant)
         case left
-        /// A later process of the same node stands for it.
+        /// A later process of the same node stands for it, for as long as that lives.
         case superseded
     }
 
@@ -70,6 +70,8 @@ package struct SWIMCore: Sendable {
 
     // Its own name
     var claim: NameClaim?
+    /// Whoever stands for this process.
+    var successor: Successor?
     /// An earlier process of this node that lives; the one that was told of last.
     var toldTwin: MemberIdentity?
 
@@ -132,7 +134,12 @@ package struct SWIMCore: Sendable {
     // MARK: Events
 
     package mutating func handle(_ event: Event, now: Instant, into output: inout SWIMOutput) {
-        guard isTakingPart else { return decline(event, &output) }
+        guard isTakingPart else {
+            decline(event, &output)
+            watchSuccessor(event, now, &output)
+            expected = max(now, nextDeadline)
+            return
+        }
         let late = now.duration(since: expected)
         if late > settings.stallTolerance { stoodStill(for: late, now) }
         switch event {
@@ -171,13 +178,14 @@ package struct SWIMCore: Sendable {
         dissemination.removeAll()
     }
 
-    /// When the next `tick` is wanted: never again once it takes no part any more.
+    /// When the next `tick` is wanted: never again once it has left.
     package var nextDeadline: Instant {
         var deadline: Instant
         switch phase {
         case .running: deadline = min(probeDue, exchangeDue, reconnectDue, reapDue)
         case .leaving(let until): deadline = min(until, reapDue)
-        case .left, .superseded: return Instant(nanoseconds: .max)
+        case .superseded: return successor?.claim.due ?? Instant(nanoseconds: .max)
+        case .left: return Instant(nanoseconds: .max)
         }
         if let due = probe?.helpDue { deadline = min(deadline, due) }
         if let due = gossipDue { deadline = min(deadline, due) }
@@ -226,7 +234,7 @@ package struct SWIMCore: Sendable {
     }
 
     /// This process did nothing for a while, and must not blame others for what it did not hear.
-    private mutating func stoodStill(for duration: Duration, _ now: Instant) {
+    mutating func stoodStill(for duration: Duration, _ now: Instant) {
         counts.standstills += 1
         localHealth.note(.stoodStill)
         probe = nil

@@ -79,6 +79,13 @@ package final class Mailbox<Item: Sendable>: @unchecked Sendable {
         return items.count
     }
 
+    /// Nothing is taken any more, whatever room there is.
+    package var hasClosed: Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return isClosed
+    }
+
     package func close() {
         pthread_mutex_lock(mutex)
         isClosed = true

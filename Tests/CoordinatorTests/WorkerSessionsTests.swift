@@ -22,16 +22,19 @@ struct WorkerSessionsTests {
         worker = try NodeID("w-1")
     }
 
-    private func hello(folder: UInt64 = 7) -> Hello {
+    private func hello(folder: UInt64 = 7, address: String? = nil) -> Hello {
         var hello = Hello()
+        hello.address = address
         (hello.node, hello.roles, hello.folder) = (worker, ["worker"], UUIDv7(high: 1, low: folder))
         return hello
     }
 
-    private func attach(epoch: UInt64 = 1, folder: UInt64 = 7, slots: UInt32 = 2) throws(CallError) -> WorkerSession {
+    private func attach(epoch: UInt64 = 1, folder: UInt64 = 7, slots: UInt32 = 2, at address: String? = nil) throws(CallError)
+        -> WorkerSession
+    {
         var call = WorkerAttach()
         (call.worker, call.epoch, call.slots, call.light) = (worker, epoch, slots, 8)
-        return try sessions.attach(call, hello(folder: folder)) { _ in }
+        return try sessions.attach(call, hello(folder: folder, address: address)) { _ in }
     }
 
     private func renewal(epoch: UInt64 = 1, running: Int = 0, free: UInt32 = 2) -> LeaseRenew {
@@ -59,6 +62,25 @@ struct WorkerSessionsTests {
         let old = refusal { () throws(CallError) in _ = try attach(epoch: 1) }
         #expect(old?.code == .denied && old?.message.contains("started again since") == true)
         #expect(telemetry.events.latest(10).count { $0.kind == "worker.joined" } == 1, "who comes again is no news")
+    }
+
+    @Test func `a process with a copy of the folder waits while the first renews its lease, and one that moved does not for long`() throws {
+        let first = try attach(at: "10.0.0.1:9000")
+        for _ in 0..<4 {
+            clock.pass(.seconds(3))
+            #expect(sessions.renew(renewal(), from: worker) != nil)
+            let copy = refusal { () throws(CallError) in _ = try attach(epoch: 2, at: "10.0.0.2:9000") }
+            #expect(copy?.code == .denied)
+            #expect(copy?.message.contains("runs at 10.0.0.1:9000") == true && copy?.message.contains("--id") == true)
+        }
+        #expect(first.isOpen)
+        // A start at the same place needs no patience.
+        let again = try attach(epoch: 3, at: "10.0.0.1:9000")
+        #expect(!first.isOpen && again.isOpen)
+        // The first machine is gone, and its connections stayed open.
+        clock.pass(.seconds(5))
+        let moved = try attach(epoch: 4, at: "10.0.0.2:9000")
+        #expect(!again.isOpen && moved.isOpen)
     }
 
     @Test func `the id of the worker in the leader's own process is taken`() throws {

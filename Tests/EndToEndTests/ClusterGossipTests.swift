@@ -86,6 +86,8 @@ struct ClusterGossipTests {
         try stranger.start()
         #expect(
             try await holds { stranger.ask("GET", "/metrics")?.body.contains("distric_gossip_dropped_total{reason=\"key\"}") == true })
+        #expect(try await holds { stranger.ask("GET", "/health/ready")?.body.contains("nobody gossips with this node") == true })
+        #expect(coordinators.allSatisfy { $0.ask("GET", "/health/ready")?.body.contains("nobody gossips") == false })
         #expect(coordinators.allSatisfy { states($0)["w-1"] == nil })
         for lines in [[first, second], [second, first], [second]] {
             _ = try write("right", lines)

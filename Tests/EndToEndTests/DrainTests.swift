@@ -115,9 +115,23 @@ struct DrainTests {
         #expect(try await holds { begun("once-1", cluster) == ["1"] })
         workers[0].send(SIGTERM)
         #expect(try await holds { node("w-1", leader)["cordoned"] == true })
+        // What comes together with the first is no second request.
+        try await Task.sleep(for: .milliseconds(300))
         #expect(workers[0].isRunning)
         workers[0].send(SIGTERM)
         #expect(try await workers[0].ended() == 130)
+    }
+
+    @Test func `a supervisor that tells the process and its group has asked once`() async throws {
+        let (cluster, workers) = try await RunningCluster.withWorkers(1)
+        let leader = try await cluster.leader(of: coordinators(cluster))
+        try #require(leader.submit("once-1", "once", 1)?.status == 202)
+        #expect(try await holds { begun("once-1", cluster) == ["1"] })
+        // Two kinds, as the kernel makes one of two that are alike.
+        workers[0].send(SIGTERM)
+        workers[0].send(SIGINT)
+        #expect(try await workers[0].ended() == 0, "\(workers[0].lastWords)")
+        #expect(try await holds { task("once-1", leader)["state"] == "succeeded" })
     }
 
     // MARK: Rolling restart

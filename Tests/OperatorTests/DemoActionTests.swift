@@ -19,6 +19,18 @@ struct DemoActionTests {
         return state
     }
 
+    @Test func `nobody waits for a leader where most coordinators are down`() {
+        func demo(_ states: String...) -> Value {
+            let workers: [Value] = [
+                ["id": "w-1", "role": "worker", "state": "running"], ["id": "w-2", "role": "worker", "state": "running"],
+            ]
+            return ["members": .list(workers + states.map { ["role": "coordinator", "state": .string($0)] })]
+        }
+        #expect(DemoText.hasMajority(demo("running", "running", "killed")) && DemoText.hasMajority(demo("running")))
+        #expect(!DemoText.hasMajority(demo("running", "killed", "paused")) && !DemoText.hasMajority(demo("running", "killed")))
+        #expect(!DemoText.hasMajority([:]))
+    }
+
     @Test func `K asks, and kills whoever leads`() {
         var state = pulse()
         #expect(state.hit("K").isEmpty)
@@ -60,7 +72,7 @@ struct DemoActionTests {
         let screen = state.screen
         #expect(screen.contains("four things to press"))
         #expect(screen.contains("K  kills the leader, R  brings it back; watch that nothing gets lost"), "\(screen)")
-        #expect(screen.contains("c-3 killed  accepted 1234  open 14  lost 0"), "\(screen)")
+        #expect(screen.contains("lost 0  open 14  accepted 1234  c-3 killed"), "\(screen)")
         #expect(state.wantedFeeds.contains { $0.key == Views.demoFeed })
     }
 

@@ -24,11 +24,52 @@ struct OwnNameTests {
                 .ack(.init(sequence: ping.ping.sequence, from: identity(1, epoch: 5), incarnation: .zero)), from: "twin:7946"))
         #expect(bench.core.phase == .superseded)
         #expect(bench.output.conflicts == [.superseded(by: identity(1, epoch: 5), at: "twin:7946")])
-        #expect(bench.core.nextDeadline == Instant(nanoseconds: .max))
         bench.output.clear()
         bench.hear([alive(7)])
         bench.handle(.tick)
         #expect(bench.output == SWIMOutput())
+    }
+
+    /// One that n1 has made way for.
+    private func superseded() throws -> Bench {
+        var bench = try Bench(members: 2...3)
+        bench.hear([twin(epoch: 5)])
+        let ping = try #require(bench.pings.first).ping
+        bench.handle(.message(.ack(.init(sequence: ping.sequence, from: identity(1, epoch: 5), incarnation: .zero)), from: "twin:7946"))
+        #expect(bench.core.phase == .superseded)
+        bench.output.clear()
+        return bench
+    }
+
+    @Test func `a later process that answers when it is asked again goes on standing for this one`() throws {
+        var bench = try superseded()
+        for _ in 0..<5 {
+            bench.pass(bench.core.settings.reconnectInterval)
+            let ping = try #require(bench.pings.last)
+            #expect(ping.to == "twin:7946" && ping.ping.target == identity(1, epoch: 5))
+            bench.handle(
+                .message(.ack(.init(sequence: ping.ping.sequence, from: identity(1, epoch: 5), incarnation: .zero)), from: "twin:7946"))
+        }
+        #expect(bench.core.phase == .superseded && bench.output.renewed == nil)
+        #expect(bench.pings.count == 5 && bench.output.datagrams.count == 5)
+    }
+
+    @Test func `when the later process has ended this one takes part again, above it, and blames nobody`() throws {
+        var bench = try superseded()
+        bench.handle(.update(metadata(1, software: "2.0")))
+        bench.pass(bench.core.settings.reconnectInterval)
+        // An answer to something else, and one of an earlier start, are none.
+        bench.handle(.message(.ack(.init(sequence: 1, from: identity(1, epoch: 5), incarnation: .zero)), from: "twin:7946"))
+        bench.pass(.milliseconds(1_499))
+        #expect(bench.core.phase == .superseded && bench.pings.count == 3)
+        bench.pass(.milliseconds(1))
+        let renewed = try #require(bench.output.renewed)
+        #expect(bench.core.phase == .running && renewed > 5 && bench.core.identity.epoch == renewed)
+        #expect(bench.core.metadata.software == "2.0")
+        bench.pass(.milliseconds(400))
+        #expect(bench.told.contains { $0.identity == identity(1, epoch: renewed) && $0.liveness == .alive && $0.metadata != nil })
+        #expect(!bench.told.contains { $0.liveness == .dead }, "\(bench.told)")
+        #expect(!bench.output.exchanges.isEmpty, "what happened meanwhile is asked for")
     }
 
     @Test func `where nobody answers, this process takes an epoch above what is said`() throws {

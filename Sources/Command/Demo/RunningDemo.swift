@@ -18,7 +18,9 @@ struct RunningDemo: Sendable {
 
     /// Returns when it leads, has the examples in force, and is being fed.
     static func start(coordinators: Int, workers: Int, keep: String?, rate: Int, seed: UInt64) async throws -> RunningDemo {
-        let folder = keep ?? FileManager.default.temporaryDirectory.appending(path: "distric-\(getpid())").path(percentEncoded: false)
+        // One of another process that had this number, and was killed, may still be there.
+        let made = FileManager.default.temporaryDirectory.appending(path: "distric-\(getpid())-\(UInt32.random(in: 0...UInt32.max))")
+        let folder = keep ?? made.path(percentEncoded: false)
         do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
             throw CommandFailure(.cannotWrite, "cannot make \(folder): \(error.localizedDescription)")
         }

@@ -131,7 +131,19 @@ package final class WorkerSessions: Sendable {
         guard before.origin.epoch <= origin.epoch else {
             return CallError(.denied, "worker '\(origin.node)' was started again since: this is the process of before")
         }
-        return nil
+        return copy(origin, of: before, state)
+    }
+
+    /// A worker that was started again has closed the connections of before. Where those of another process, elsewhere, are open and say what they have to, there are two
+    /// with this folder: what the first runs is not to be given to anybody else because the second does not know of it.
+    private static func copy(_ origin: WorkerSession.Origin, of before: WorkerSession, _ state: State) -> CallError? {
+        guard before.origin.epoch != origin.epoch, let place = before.origin.address, let other = origin.address, place != other,
+            let lease = state.leases[origin.node], origin.attachedAt.duration(since: lease.renewedAt) < state.leases.duration / 2
+        else { return nil }
+        return CallError(
+            .denied,
+            "worker '\(origin.node)' runs at \(place), and the process at \(other) has the same data folder, or a copy of it: stop one of them; whoever has a copy starts with an empty folder and an id of its own (--id)"
+        )
     }
 
     /// Its stream has ended.

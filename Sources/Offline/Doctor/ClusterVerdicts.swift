@@ -22,6 +22,8 @@ package enum ClusterVerdicts {
     /// Clocks apart by more mislead people who compare times; cluster time bears it.
     private static let clockTolerance = Duration.milliseconds(250)
     private static let clockLimit = Duration.seconds(10)
+    /// What a worker is that gets nothing new.
+    private static let closed: Set = ["cordoned", "draining", "drained", "overdue", "distrusted"]
 
     // MARK: What may fail next
 
@@ -66,7 +68,9 @@ package enum ClusterVerdicts {
     /// Where the work can go: all of it, and what asks for a label.
     package static func workers(_ nodes: [Value]) -> [Finding] {
         let workers = nodes.filter { $0["role"]?.string?.split(separator: ",").contains("worker") == true }
-        let alive = workers.filter { $0["state"]?.string == "alive" }.compactMap { $0["id"]?.string }
+        let answering = workers.filter { $0["state"]?.string == "alive" }
+        let alive = answering.filter { !closed.contains($0["standing"]?.string ?? "") }.compactMap { $0["id"]?.string }
+        let away = answering.count - alive.count
         guard !workers.isEmpty else {
             return [
                 Finding(
@@ -74,22 +78,29 @@ package enum ClusterVerdicts {
                     "exec and http tasks wait until one joins: 'distric node --role worker --join HOST:PORT'")
             ]
         }
-        let measured = "\(alive.count) of \(workers.count) worker\(workers.count == 1 ? " answers" : "s answer")"
+        let measured =
+            "\(answering.count) of \(workers.count) worker\(workers.count == 1 ? " answers" : "s answer")"
+            + (away == 0 ? "" : ", \(away) of them take\(away == 1 ? "s" : "") nothing new")
         var found: [Finding] = []
         switch alive.count {
+        case 0 where away > 0:
+            found.append(
+                Finding(
+                    "workers", .fail, measured,
+                    "what comes waits: 'distric nodes' says which are cordoned or drained, and 'distric nodes uncordon ID' opens one"))
         case 0: found.append(Finding("workers", .fail, measured, "exec and http tasks wait: start the workers, and look into their logs"))
         case 1:
             found.append(
                 Finding("workers", .warn, "\(measured): \(alive[0]) may not fail", "with another worker tasks go on when one fails"))
         default:
-            let isWhole = alive.count == workers.count
+            let isWhole = answering.count == workers.count
             found.append(
                 Finding(
                     "workers", isWhole ? .ok : .warn, "\(measured): \(alive.count - 1) may fail, one after the other",
                     isWhole ? "" : "bring back those that do not answer"))
         }
         var byLabel: [String: [String]] = [:]
-        for worker in workers where worker["state"]?.string == "alive" {
+        for worker in answering where !closed.contains(worker["standing"]?.string ?? "") {
             for label in labels(worker) { byLabel[label, default: []].append(worker["id"]?.string ?? "") }
         }
         for (label, ids) in byLabel.sorted(by: { $0.key < $1.key }) where ids.count == 1 && alive.count > 1 {

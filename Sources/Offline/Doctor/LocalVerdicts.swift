@@ -90,7 +90,7 @@ package enum LocalVerdicts {
     /// - Parameter problem: why the files cannot be used; nil when they can.
     package static func certificate(_ file: String, expiresInDays days: Int?, problem: String?) -> Finding {
         if let problem {
-            return Finding("certificate", .fail, problem, "'distric certs issue' makes one, 'distric certs inspect' shows one")
+            return Finding("certificate", .fail, problem, "'distric certs issue' makes one, 'distric certs show' shows one")
         }
         guard let days else { return Finding("certificate", .ok, "none is set: calls on loopback need none") }
         if days < 0 {

@@ -45,10 +45,11 @@ struct DemoKill: AsyncParsableCommand {
             _ = try await steering.wait { DemoText.state($0, id) == "killed" }
             return common.tell("\(id) was killed; 'distric demo restart \(id)' brings it back", done)
         }
+        // With too few left nobody will lead, and whoever waits for it brings nobody back meanwhile.
         let after = try await steering.wait { demo in
-            DemoText.state(demo, id) == "killed" && demo["leader"]?.string.map { $0 != id } == true
+            DemoText.state(demo, id) == "killed" && (demo["leader"]?.string.map { $0 != id } == true || !DemoText.hasMajority(demo))
         }
-        guard let leader = after?["leader"]?.string else {
+        guard let leader = after?["leader"]?.string, leader != id else {
             return common.tell(
                 "\(id), which led, was killed, and no other leads yet: is a majority of the coordinators left? 'distric demo restart' brings back what is down",
                 done)
@@ -163,6 +164,12 @@ extension CommonOptions {
 
 /// A demo in words.
 package enum DemoText {
+    /// Whether those of its coordinators that run are more than half of them.
+    static func hasMajority(_ demo: Value) -> Bool {
+        let coordinators = (demo["members"]?.list ?? []).filter { $0["role"]?.string == "coordinator" }
+        return coordinators.count { $0["state"]?.string == "running" } > coordinators.count / 2
+    }
+
     package static let columns = [
         Column("NODE", "id"), Column("ROLE", "role"), Column("STATE", "state"),
         Column("LEADS") { $0["leads"]?.bool == true ? "yes" : "-" }, Column("DEATHS", "deaths"), Column("HTTP", "http"),

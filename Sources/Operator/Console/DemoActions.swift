@@ -29,7 +29,8 @@ extension ConsoleState {
         guard settings.isDemo, let demo = feeds[Views.demoFeed]?.value, let messages = demo["messages"] else { return "" }
         let down = (demo["members"]?.list ?? []).filter { ["killed", "paused", "failed"].contains($0["state"]?.string) }
             .map { "\($0["id"]?.string ?? "") \($0["state"]?.string ?? "")" }
-        let counts = ["accepted", "open", "lost"].map { "\($0) \(messages[$0]?.int ?? 0)" }.joined(separator: "  ")
-        return (down + [counts]).joined(separator: "  ")
+        let counts = ["lost", "open", "accepted"].map { "\($0) \(messages[$0]?.int ?? 0)" }.joined(separator: "  ")
+        // What is lost matters most, and stays where there is no room for all.
+        return ([counts] + down).joined(separator: "  ")
     }
 }

@@ -9,7 +9,7 @@ enum DetailViews {
         value: { _ in Views.statusFeed }, columns: Views.tasks.columns,
         header: { value, context in
             guard let member = (value?["members"]?.list ?? []).first(where: { $0["id"]?.string == context.subject }) else {
-                return value == nil ? [] : [.fact("node", "\(context.subject) is no member of the cluster", .warning), Line()]
+                return value == nil ? [] : [.fact("node", "\(context.subject) is not in touch with the cluster now", .warning), Line()]
             }
             var lines = [
                 Line.fact("node", Words.plain(member["id"]), .bright), .fact("role", Words.plain(member["role"])),

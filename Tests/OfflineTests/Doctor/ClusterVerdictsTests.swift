@@ -43,6 +43,20 @@ struct ClusterVerdictsTests {
         #expect(ClusterVerdicts.workers([["id": "n", "role": "coordinator,worker", "state": "alive"]])[0].verdict == .warn)
     }
 
+    @Test func `a worker that takes nothing new is no worker to fall back on`() {
+        func worker(_ id: String, _ standing: Value) -> Value {
+            ["id": .string(id), "role": "worker", "state": "alive", "standing": standing, "labels": ["zone=north"]]
+        }
+        let none = ClusterVerdicts.workers([worker("w-1", "cordoned"), worker("w-2", "drained")])
+        #expect(none.map(\.verdict) == [.fail] && none[0].measured == "2 of 2 workers answer, 2 of them take nothing new")
+        #expect(none[0].advice.contains("nodes uncordon"))
+        let one = ClusterVerdicts.workers([worker("w-1", "cordoned"), worker("w-2", "full")])
+        #expect(one.map(\.verdict) == [.warn])
+        #expect(one[0].measured == "2 of 2 workers answer, 1 of them takes nothing new: w-2 may not fail")
+        let two = ClusterVerdicts.workers([worker("w-1", "overdue"), worker("w-2", "available"), worker("w-3", .null)])
+        #expect(two.map(\.verdict) == [.ok] && two[0].measured.hasSuffix(": 1 may fail, one after the other"))
+    }
+
     @Test func `labels may be a map`() {
         let workers: [Value] = [
             ["id": "w-1", "role": "worker", "state": "alive", "labels": ["zone": "a"]],

@@ -136,6 +136,22 @@ struct GossipReturnTests {
         #expect(try world.run(atMost: 60) { world.doAgree } != nil, "seed \(seed)")
     }
 
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func `of two processes with one id the earlier is back when the later has ended`(seed: UInt64) throws {
+        let world = GossipWorld(seed: seed, places: 6)
+        world.places[5].node = node(3)
+        for place in 0..<5 { try world.start(place, seeds: [0]) }
+        try world.run(seconds: 20)
+        try world.start(5, seeds: [0])
+        #expect(try world.run(atMost: 30) { world.places[2].core?.phase == .superseded } != nil, "seed \(seed)")
+        try world.run(seconds: 40)
+        let later = try #require(world.places[5].core?.identity)
+        world.kill(5)
+        #expect(try world.run(atMost: 60) { world.places[2].core?.phase == .running } != nil, "seed \(seed)")
+        #expect(try #require(world.places[2].core?.identity) > later, "seed \(seed)")
+        #expect(try world.run(atMost: 60) { world.doAgree } != nil, "seed \(seed)")
+    }
+
     /// While they cannot hear each other each believes that the other is a rumour; once they do, one stays.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func `of two with one id that are parted one stays in the end`(seed: UInt64) throws {
