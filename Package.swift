@@ -68,6 +68,7 @@ let package = Package(
         .target(name: "CThreadSlot"),
         .target(name: "CLogTail"),
         .target(name: "CKernelClock"),
+        .target(name: "CExecGuard"),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // Floor 0, quiet
         room("Primitives", ["CChecksum", .product(name: "DequeModule", package: collections)]),
@@ -119,7 +120,7 @@ let package = Package(
         room(
             "Worker",
             [
-                "Primitives", "Text", "Wire", "Observability", "Storage", "Transport", "Cluster",
+                "Primitives", "Text", "Wire", "Observability", "Storage", "Transport", "Cluster", "CExecGuard",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: nio),

@@ -36,16 +36,19 @@ package struct CallDoor: Sendable {
             if let target = ping.target, target != node { throw CallError(.notFound, "this is node '\(node)', not '\(target)'") }
             return Ack(sequence: ping.sequence, from: node, padding: ping.padding, time: clock.wall)
         }
-        handlers.task(ClientSubmit.self) { call, context throws(CallError) in try await submit(call, context) }
+        handlers.task(ClientSubmit.self, door: refuseExcess) { call, context throws(CallError) in try await submit(call, context) }
         handlers.task(ClientQuery.self) { call, context throws(CallError) in try await query(call, context) }
         return handlers
     }
 
     // MARK: Messages
 
+    private func refuseExcess() -> CallError? {
+        info.coordinator.intake.gate.refusal().map { CallError(.busy, $0, retryAfter: .seconds(1)) }
+    }
+
     private func submit(_ call: ClientSubmit, _ context: RPCContext) async throws(CallError) -> ClientResponse {
         if !takesMessages, let refusal = info.consensus.callRefusal { throw refusal }
-        if let why = info.coordinator.intake.gate.refusal() { throw CallError(.busy, why, retryAfter: .seconds(1)) }
         let isPacked = call.contentType == "application/msgpack"
         guard isPacked || call.contentType == "application/json" else {
             throw CallError(

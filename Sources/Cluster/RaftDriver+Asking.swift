@@ -20,6 +20,12 @@ extension RaftDriver {
         try await asking { waiting in ask(.read(waiting)) { .read(id: $0) } }
     }
 
+    /// The same; nil when it has not come in time.
+    package func readIndex(within patience: Duration) async -> LogIndex? {
+        let read = await outcome(within: patience) { [self] () async throws(RaftRefusal) in try await readIndex() }
+        return try? read?.get()
+    }
+
     /// The voters and learners that there should be.
     ///
     /// - Returns: where the change was put into the log: it goes on from there by itself, `status` tells how far it is.

@@ -23,9 +23,8 @@ let allowedImports: [String: Set<String>] = [
         "HashTreeCollections", "HeapModule", "DequeModule",
     ] + system,
     "Worker": [
-        "Primitives", "Text", "Wire", "Observability", "Storage", "Transport", "Cluster", "Subprocess", "SystemPackage", "AsyncHTTPClient",
-        "NIOCore",
-        "NIOHTTP1",
+        "Primitives", "Text", "Wire", "Observability", "Storage", "Transport", "Cluster", "CExecGuard", "Subprocess", "SystemPackage",
+        "AsyncHTTPClient", "NIOCore", "NIOHTTP1",
     ] + system,
     "API": [
         "Primitives", "Text", "Definitions", "Wire", "Raft", "SWIM", "Observability", "Transport", "Cluster", "Coordinator", "Rules",

@@ -47,6 +47,9 @@ package struct IntakeLoad: Sendable {
     /// What was done in each second, and how long the quickest of it took.
     private var done = [(count: Int, quickest: Int64)](repeating: (0, .max), count: Self.windows)
     private var window: Int64 = 0
+    /// Of the seconds before this one: the most that was done in one, and how long the quickest took.
+    private var peak = 0
+    private var quickest = Int64.max
 
     package init(_ limits: Limits = Limits()) { self.limits = limits }
 
@@ -61,8 +64,7 @@ package struct IntakeLoad: Sendable {
         guard messages >= Self.floor else { return nil }
         turn(now)
         // Of the second that has just begun nothing is known yet.
-        let known = (1..<Self.windows).map { done[place(window - Int64($0))] }
-        guard let peak = known.map(\.count).max(), peak > 0, let quickest = known.map(\.quickest).min() else { return nil }
+        guard peak > 0 else { return nil }
         let worth = quickest + limits.delay.nanoseconds
         let age = now.nanoseconds - firstSlot * Self.slotNanoseconds
         guard age > worth, Double(messages) >= Double(peak) * Double(worth) / 1e9 else { return nil }
@@ -105,5 +107,9 @@ package struct IntakeLoad: Sendable {
         guard current > window else { return }
         for passed in max(window + 1, current - Int64(Self.windows) + 1)...current { done[place(passed)] = (0, .max) }
         window = current
+        (peak, quickest) = (0, .max)
+        for (number, other) in done.enumerated() where number != place(current) {
+            (peak, quickest) = (max(peak, other.count), min(quickest, other.quickest))
+        }
     }
 }

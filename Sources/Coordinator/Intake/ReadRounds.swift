@@ -1,7 +1,6 @@
 import Cluster
 import Observability
 import Primitives
-import Raft
 import Synchronization
 
 /// Asks the leader, for many at once, from which entry on a read sees all that was acknowledged before (ReadIndex): whoever asks while a round is under way shares the
@@ -49,7 +48,7 @@ final class ReadRounds: Sendable {
         }
         if case .confirmed(let index) = turn { return index }
         rounds.increment()
-        let index = await round()
+        let index = await raft.readIndex(within: Self.patience)
         let (company, successor) = state.withLock { state -> ([CheckedContinuation<Turn, Never>], CheckedContinuation<Turn, Never>?) in
             let company = state.company
             (state.company, state.next) = (Array(state.next.dropFirst()), Array(state.next.prefix(1)))
@@ -60,11 +59,5 @@ final class ReadRounds: Sendable {
         for waiting in company { waiting.resume(returning: .confirmed(index)) }
         successor?.resume(returning: .leads)
         return index
-    }
-
-    private func round() async -> LogIndex? {
-        let raft = raft
-        let read = await outcome(within: Self.patience) { () async throws(RaftRefusal) in try await raft.readIndex() }
-        return try? read?.get()
     }
 }

@@ -32,11 +32,14 @@ package struct RPCHandlers: Sendable {
         case immediate(@Sendable (Frame, RPCContext, inout ByteBuffer) throws(CallError) -> Void)
         /// Takes frames that go one way, as they came, on the event loop.
         case raw(@Sendable (Frame, RPCContext) throws(CallError) -> Void)
-        /// Answers from a task; the frame of the answer is what it returns.
-        case task(Bound, @Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
+        /// Answers from a task, unless the door refuses; the frame of the answer is what it returns.
+        case task(Bound, Door?, @Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
         /// Sends pieces before its answer.
         case stream(@Sendable (Frame, RPCContext, RPCStreamWriter) async throws(CallError) -> ByteBuffer)
     }
+
+    /// Asked on the event loop before a call is read: why it is refused. What is refused here costs no task.
+    package typealias Door = @Sendable () -> CallError?
 
     /// What bounds how many calls are worked on at once.
     package enum Bound: Sendable {
@@ -63,10 +66,10 @@ package struct RPCHandlers: Sendable {
     }
 
     package mutating func task<C: WireCall>(
-        _ type: C.Type, boundBy bound: Bound = .server,
+        _ type: C.Type, boundBy bound: Bound = .server, door: Door? = nil,
         _ body: @escaping @Sendable (C, RPCContext) async throws(CallError) -> C.Reply
     ) {
-        kinds[C.type.number] = .task(bound) { frame, context async throws(CallError) in
+        kinds[C.type.number] = .task(bound, door) { frame, context async throws(CallError) in
             let reply = try await body(try Self.read(C.self, frame), context)
             try reply.checkSize()
             return reply.frame(id: frame.header.id, flags: .response)

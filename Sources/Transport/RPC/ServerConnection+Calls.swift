@@ -19,7 +19,8 @@ extension ServerConnection {
                 try body(frame, context)
                 method.succeeded.increment()
             case .immediate(let body): try answer(frame, context, method, now, body)
-            case .task(let bound, let body):
+            case .task(let bound, let door, let body):
+                if let refusal = door?() { throw refusal }
                 try start(frame, context, method, now, nil, bound) { frame, context, _ throws(CallError) in try await body(frame, context) }
             case .stream(let body):
                 let writer = RPCStreamWriter(id: frame.header.id) { [weak self] piece, bytes in

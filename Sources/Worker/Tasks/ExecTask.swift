@@ -14,6 +14,11 @@ struct ExecTask: TaskHandler {
     /// Where attempts have their working folders.
     let folder: String
 
+    /// Milliseconds that the worker has for it.
+    private static let guardSlack: Int64 = 1000
+    /// A hundred years in milliseconds.
+    private static let farAway: Int64 = 3_155_760_000_000
+
     func run(_ assignment: TaskAssignment, log: AttemptLog) async -> AttemptOutcome {
         let program: String
         let words: [String]
@@ -101,6 +106,16 @@ struct ExecTask: TaskHandler {
         return limits
     }
 
+    /// The worker ends an attempt whose time is over itself; its guard does when the worker does not.
+    private func bounds(_ assignment: TaskAssignment) -> Guard.Bounds {
+        var bounds = Guard.Bounds()
+        bounds.worker = getpid()
+        bounds.graceMilliseconds = min(settings.grace.milliseconds, Self.farAway)
+        let own = bounds.graceMilliseconds + Self.guardSlack
+        bounds.ends = Guard.bootMilliseconds + min(assignment.timeout.milliseconds, Self.farAway) + own
+        return bounds
+    }
+
     private func standardInput(_ input: Value) -> [UInt8] {
         switch input["stdin"] {
         case nil: []
@@ -119,7 +134,7 @@ struct ExecTask: TaskHandler {
         options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: settings.grace)]
         let (executable, arguments): (String, [String]) =
             if let guardProgram = settings.guardProgram {
-                (guardProgram, limits(assignment.input).arguments + [program] + words.dropFirst())
+                (guardProgram, Guard.arguments(limits(assignment.input), bounds(assignment)) + [program] + words.dropFirst())
             } else {
                 (program, Array(words.dropFirst()))
             }
