@@ -66,7 +66,8 @@ package protocol WorkerLink: Sendable {
     /// The reports are in the log: the worker may forget them.
     func committed(_ reports: [TaskReport])
     /// After a coordinator's start: what became of assignments that its log shows as made. What still runs here is not in the answer.
-    func reconcile(_ held: [HeldAssignment]) -> [TaskReport]
+    /// Nothing where a leader of a later term has said what is with it: this one is no leader any more.
+    func reconcile(_ held: [HeldAssignment], term: Term) -> [TaskReport]
     /// What an attempt wrote; nil when nothing is kept of it.
     func log(run: RunID, task: String, attempt: Int) -> [UInt8]?
     /// How many bytes an attempt wrote, and the last of them.

@@ -52,7 +52,6 @@ package final class Intake: Sendable {
     package let forwarder: IntakeForwarder
     private let reads: ReadRounds
     private let openRuns: Int
-    private let tooManyRuns: Counter
     private let sampledCatalog = Atomic<UInt64>(0)
     /// A closure that lies in a lock by itself is wrapped once more each time that it is looked at.
     private struct Door: Sendable {
@@ -78,8 +77,6 @@ package final class Intake: Sendable {
         statistics = RuleStatistics(telemetry.metrics)
         gate = IntakeGate(limits, telemetry: telemetry)
         reads = ReadRounds(loop.raft, telemetry.metrics)
-        tooManyRuns = telemetry.metrics.counter(
-            "distric_intake_shed_total", "Messages refused at the door, since too many were being taken.", ["reason": "open_runs"])
     }
 
     /// Called once a second: what rates of rules are computed from.
@@ -311,8 +308,8 @@ package final class Intake: Sendable {
                 isDuplicate ? metrics.duplicates.increment() : metrics.accepted.increment()
                 if !isDuplicate { metrics.runsStarted.increment(by: runs.count) }
             case .unmatched: metrics.unmatched.increment()
-            case .full:
-                tooManyRuns.increment()
+            case .full(let why):
+                gate.noteFull(why)
                 metrics.refused.increment()
             case .busy, .uncertain: metrics.refused.increment()
             }

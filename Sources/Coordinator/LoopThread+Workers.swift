@@ -64,7 +64,8 @@ extension LoopThread {
         if awaited.isEmpty { timersFrom = session == nil ? min(timersFrom, now) : min(timersFrom, now.advanced(by: .seconds(1))) }
         // What is yet to be sent is nothing that the worker could know of.
         let unsent = Set(waiting.dispatches.lazy.filter { $0.worker == worker.node }.map(\.assignment.fence))
-        inputs += worker.reconcile(unsent.isEmpty ? leased : leased.filter { !unsent.contains($0.fence) }).map { .report($0) }
+        let sent = unsent.isEmpty ? leased : leased.filter { !unsent.contains($0.fence) }
+        inputs += worker.reconcile(sent, term: term).map { .report($0) }
     }
 
     func dispatch(_ assignments: [TaskAssignment], to node: NodeID) {

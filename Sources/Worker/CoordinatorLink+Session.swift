@@ -59,7 +59,7 @@ extension CoordinatorLink {
                         if frame.header.type == .taskAssignment, isLeaseOver(since: sentAt) {
                             return CallError(.unavailable, "an assignment of \(address) came when the lease was over: attaching anew")
                         }
-                        try take(frame, address, wake, since: sentAt)
+                        if let error = try take(frame, address, wake, since: sentAt) { return error }
                     }
                 } catch {
                     throw CallError(.protocolViolation, "orders of \(address) cannot be read: \(error)")
@@ -73,10 +73,10 @@ extension CoordinatorLink {
     }
 
     private func take(_ frame: Frame, _ address: PeerAddress, _ wake: AsyncStream<Void>.Continuation, since sentAt: Instant)
-        throws(WireError)
+        throws(WireError) -> CallError?
     {
         switch frame.header.type {
-        case .leaseTerms: take(try LeaseTerms.decode(frame.payload), address, wake, since: sentAt)
+        case .leaseTerms: return take(try LeaseTerms.decode(frame.payload), address, wake, since: sentAt)
         case .taskAssignment: runner.assign([try TaskAssignment.decode(frame.payload)])
         case .taskCancel:
             let call = try TaskCancel.decode(frame.payload)
@@ -84,13 +84,21 @@ extension CoordinatorLink {
         // Of a later version.
         default: break
         }
+        return nil
     }
 
-    private func take(_ terms: LeaseTerms, _ address: PeerAddress, _ wake: AsyncStream<Void>.Continuation, since sentAt: Instant) {
+    private func take(
+        _ terms: LeaseTerms, _ address: PeerAddress, _ wake: AsyncStream<Void>.Continuation, since sentAt: Instant
+    ) -> CallError? {
+        let term = terms.term.map { Term($0) } ?? runner.latestTerm
+        guard runner.follows(term) else {
+            return CallError(
+                .unavailable, "\(address) leads in term \(term), and term \(runner.latestTerm) has a leader: looking for that one")
+        }
         if let flag = terms.isCordoned { runner.cordon(flag) }
         if let limit = terms.drainMilliseconds, terms.isCordoned != false { runner.drain(within: .milliseconds(Int64(clamping: limit))) }
         if terms.isCordoned != nil || terms.drainMilliseconds != nil { renewSoon() }
-        guard terms.isComplete else { return }
+        guard terms.isComplete else { return nil }
         let isNew = state.withLock { state in
             state.search.note(coordinators: terms.coordinators)
             state.urls = terms.coordinatorURLs
@@ -103,15 +111,16 @@ extension CoordinatorLink {
             if case .attached = state.condition { return false }
             return true
         }
-        _ = runner.reconcile(terms.held.map { HeldAssignment($0) })
+        _ = runner.reconcile(terms.held.map { HeldAssignment($0) }, term: term)
         wake.yield()
-        guard isNew else { return }
+        guard isNew else { return nil }
         metrics.attached.set(1)
         metrics.attaches.increment()
         telemetry.health.set("worker", .up)
         telemetry.events.emit(
             "worker.attached", subject: runner.node.text,
             "worker \(runner.node) is with the leader at \(address), which has \(terms.held.count) attempts with it")
+        return nil
     }
 
     private func noteDetached(_ address: PeerAddress, _ error: CallError) {

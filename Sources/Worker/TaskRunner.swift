@@ -25,6 +25,7 @@ package final class TaskRunner: WorkerLink {
         var isSettled = false
         var isCordoned = false
         var isDraining = false
+        var term = Term(0)
         /// An operator wants it empty.
         var drain: Drain?
         /// Rises with whatever the leader should hear of soon.
@@ -50,6 +51,7 @@ package final class TaskRunner: WorkerLink {
     private let durations: Histogram
     private let refusals: Counter
     let givenBack: Counter
+    private let staleTerms: Counter
 
     package init(node: NodeID, folder: String, disk: any Disk, settings: WorkerSettings, telemetry: Telemetry) throws(StorageError) {
         self.node = node
@@ -79,6 +81,8 @@ package final class TaskRunner: WorkerLink {
         started = telemetry.metrics.counter("distric_task_attempts_started_total", "Attempts that this worker began.")
         durations = telemetry.metrics.histogram("distric_task_attempt_duration_seconds", "Time that an attempt took on this worker.")
         refusals = telemetry.metrics.counter("distric_assignments_refused_total", "Assignments beyond this worker's capacity.")
+        staleTerms = telemetry.metrics.counter(
+            "distric_worker_stale_terms_total", "Lists of attempts from leaders that were succeeded, which this worker did not follow.")
         givenBack = telemetry.metrics.counter(
             "distric_worker_attempts_given_back_total", "Attempts that this worker ended and gave back, since it was to be empty.")
         let isCordoned = disk.exists(cordonPath)
@@ -169,7 +173,23 @@ package final class TaskRunner: WorkerLink {
 
     private func isJournaled(_ report: TaskReport) -> Bool { journaled.withLock { $0.remove(Journal.Key(report)) != nil } }
 
-    package func reconcile(_ held: [HeldAssignment]) -> [TaskReport] {
+    /// The latest in which a leader has said what is with this worker.
+    package var latestTerm: Term { state.withLock { $0.term } }
+
+    /// Whether what a leader of a term says is to be followed. The list of one that was succeeded lacks what its successor has assigned.
+    package func follows(_ term: Term) -> Bool {
+        let latest = latestTerm
+        guard term < latest else { return true }
+        staleTerms.increment()
+        telemetry.warn(
+            "worker", "a leader that was succeeded says what is with this worker: not followed",
+            ["term": term.description, "latest": latest.description])
+        return false
+    }
+
+    package func reconcile(_ held: [HeldAssignment], term: Term) -> [TaskReport] {
+        guard follows(term) else { return [] }
+        state.withLock { $0.term = max($0.term, term) }
         if !journal.isWhole {
             telemetry.events.emit(
                 "worker.journal_damaged", subject: folder + "/journal", severity: .warning,

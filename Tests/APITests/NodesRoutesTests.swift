@@ -27,7 +27,7 @@ struct NodesRoutesTests {
         func assign(_ assignments: [TaskAssignment]) {}
         func cancel(_ held: HeldAssignment) {}
         func committed(_ reports: [TaskReport]) {}
-        func reconcile(_ held: [HeldAssignment]) -> [TaskReport] { [] }
+        func reconcile(_ held: [HeldAssignment], term: Term) -> [TaskReport] { [] }
         func log(run: RunID, task: String, attempt: Int) -> [UInt8]? { nil }
         func logTail(run: RunID, task: String, attempt: Int, bytes: Int) -> (total: Int, tail: [UInt8]) { (0, []) }
     }

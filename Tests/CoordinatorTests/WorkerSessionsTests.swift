@@ -90,7 +90,7 @@ struct WorkerSessionsTests {
             func assign(_ assignments: [TaskAssignment]) {}
             func cancel(_ held: HeldAssignment) {}
             func committed(_ reports: [TaskReport]) {}
-            func reconcile(_ held: [HeldAssignment]) -> [TaskReport] { [] }
+            func reconcile(_ held: [HeldAssignment], term: Term) -> [TaskReport] { [] }
             func log(run: RunID, task: String, attempt: Int) -> [UInt8]? { nil }
             func logTail(run: RunID, task: String, attempt: Int, bytes: Int) -> (total: Int, tail: [UInt8]) { (0, []) }
         }
@@ -166,7 +166,7 @@ struct WorkerSessionsTests {
     @Test func `orders come in the order in which they were given, many at once`() async throws {
         let session = try attach()
         let held = HeldAssignment(run: RunID(high: 1, low: 2), task: "t", attempt: 1, fence: .none)
-        _ = session.reconcile([held])
+        _ = session.reconcile([held], term: Term(1))
         session.assign([TaskAssignment(), TaskAssignment()])
         session.cancel(held)
         session.cordon(true)

@@ -141,6 +141,7 @@ struct IntakeTests {
             #expect(member.submit("seen-\(member.id)")?.status == 202, "what begins nothing is taken")
             let lines = member.submit(lines: [["id": "l-1", "type": "held", "data": 1], ["id": "l-2", "type": "nobody", "data": 1]])
             #expect(lines.map { $0["status"]?.int } == [429, 200], "\(lines)")
+            #expect(member.hasEvent("intake.shedding"), "\(member.id)")
         }
         #expect(try leader.messages().count == 6)
     }

@@ -392,6 +392,7 @@ enum Samples {
             message.coordinatorURLs = ["http://10.0.0.1:8080"]
             message.isCordoned = false
             message.drainMilliseconds = 60_000
+            message.term = 12
         },
         sample(TaskResults.self) { message in
             message.worker = node("worker-1")

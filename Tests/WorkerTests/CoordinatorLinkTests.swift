@@ -102,6 +102,23 @@ struct CoordinatorLinkTests {
         }
     }
 
+    @Test func `a leader that was succeeded is left, and what it says is not done`() async throws {
+        try await Stage.with { stage in
+            stage.begin()
+            #expect(await eventually { stage.leaders[0].attached.count == 1 })
+            let work = assignment(1, "sleep", "60")
+            stage.leaders[0].order(work)
+            #expect(await eventually { stage.bench.runner.runningFences == [work.fence] })
+            var terms = LeaseTerms()
+            (terms.isComplete, terms.held, terms.term) = (true, [held(work).told], 7)
+            stage.leaders[0].order(terms)
+            (terms.held, terms.term, terms.isCordoned) = ([], 6, true)
+            stage.leaders[0].order(terms)
+            #expect(await eventually { stage.leaders[0].attached.count >= 2 })
+            #expect(stage.bench.runner.runningFences == [work.fence] && !stage.bench.runner.isCordoned)
+        }
+    }
+
     @Test func `without any leader it ends what must not go on alone, and tells it later`() async throws {
         try await Stage.with(lease: .milliseconds(300)) { stage in
             stage.begin()

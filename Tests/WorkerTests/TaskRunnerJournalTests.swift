@@ -18,14 +18,14 @@ struct TaskRunnerJournalTests {
         await bench.stop()
         try FileManager.default.removeItem(atPath: bench.folder + "/journal")
         let again = try Bench(folder: bench.folder)
-        #expect(again.runner.reconcile([held(begun)]).map(\.outcome) == [.lost])
+        #expect(again.runner.reconcile([held(begun)], term: Term(1)).map(\.outcome) == [.lost])
         await again.stop()
         again.remove()
     }
 
     @Test func `a worker that is new knows that it has begun nothing`() async throws {
         try await Bench.with { bench in
-            #expect(bench.runner.reconcile([held(assignment(1, "true"))]).map(\.outcome) == [.neverStarted])
+            #expect(bench.runner.reconcile([held(assignment(1, "true"))], term: Term(1)).map(\.outcome) == [.neverStarted])
         }
     }
 

@@ -15,10 +15,25 @@ struct TaskRunnerLeasesTests {
             let (known, stale, never) = (assignment(1, "sleep", "60"), assignment(2, "sleep", "60"), assignment(3, "true"))
             bench.runner.assign([known, stale])
             #expect(await eventually { bench.runner.runningFences.count == 2 })
-            let answers = bench.runner.reconcile([held(known), held(never)])
+            let answers = bench.runner.reconcile([held(known), held(never)], term: Term(1))
             #expect(answers.map(\.fence) == [never.fence] && answers.map(\.outcome) == [.neverStarted])
             #expect(await eventually { reports.outcome(stale) == .cancelled })
             #expect(bench.runner.runningFences == [known.fence])
+        }
+    }
+
+    @Test func `the list of a leader that was succeeded ends nothing`() async throws {
+        try await Bench.with { bench in
+            let work = assignment(1, "sleep", "60")
+            bench.runner.assign([work])
+            #expect(await eventually { bench.runner.runningFences == [work.fence] })
+            #expect(bench.runner.reconcile([held(work)], term: Term(5)).isEmpty)
+            #expect(bench.runner.reconcile([held(assignment(2, "true"))], term: Term(4)).isEmpty)
+            #expect(bench.runner.runningFences == [work.fence] && bench.runner.waitingReportCount == 0)
+            let text = String(decoding: PrometheusText.render(bench.telemetry.metrics.snapshot), as: UTF8.self)
+            #expect(text.contains("distric_worker_stale_terms_total 1\n"))
+            #expect(bench.runner.reconcile([], term: Term(5)).isEmpty, "the same leader again")
+            #expect(await eventually { bench.runner.runningFences.isEmpty })
         }
     }
 
@@ -27,7 +42,7 @@ struct TaskRunnerLeasesTests {
             let done = assignment(1, "echo", "7")
             bench.runner.assign([done])
             #expect(await eventually { bench.runner.waitingReportCount == 1 })
-            let answers = bench.runner.reconcile([held(done)])
+            let answers = bench.runner.reconcile([held(done)], term: Term(1))
             #expect(answers.map(\.outcome) == [.succeeded(7)])
             bench.runner.committed(answers)
             #expect(bench.runner.waitingReports.isEmpty)
@@ -92,7 +107,7 @@ struct TaskRunnerLeasesTests {
         #expect(await eventually { bench.runner.waitingReportCount == 1 && bench.runner.runningFences.count == 1 })
         await bench.stop()
         let again = try Bench(folder: bench.folder)
-        let answers = again.runner.reconcile([held(ended), held(begun), held(never)])
+        let answers = again.runner.reconcile([held(ended), held(begun), held(never)], term: Term(1))
         #expect(answers.map(\.outcome) == [.succeeded(1), .lost, .neverStarted])
         await again.stop()
         again.remove()

@@ -22,6 +22,7 @@ package final class IntakeGate: Sendable {
     private let tooMany: Counter
     private let tooLarge: Counter
     private let tooLate: Counter
+    private let tooManyRuns: Counter
 
     init(_ limits: IntakeLoad.Limits, telemetry: Telemetry) {
         self.telemetry = telemetry
@@ -34,6 +35,7 @@ package final class IntakeGate: Sendable {
         tooMany = shed("messages")
         tooLarge = shed("bytes")
         tooLate = shed("delay")
+        tooManyRuns = shed("open_runs")
         metrics.computed(.gauge, "distric_intake_waiting", "Messages that are being taken, and are not answered yet.") { [weak self] in
             Double(self?.state.withLock { $0.load.messages } ?? 0)
         }
@@ -93,6 +95,21 @@ package final class IntakeGate: Sendable {
         state.withLock { $0.held -= 1 }
     }
 
+    /// One message that would have begun a run was refused, since as many are open as may be.
+    func noteFull(_ why: String) {
+        tooManyRuns.increment()
+        tell(why, telemetry.clock.now)
+    }
+
+    private func tell(_ why: String, _ now: Instant) {
+        let isNew = state.withLock { state in
+            defer { state.shedAt = now }
+            return state.shedAt.map { now.duration(since: $0) >= Self.calm } ?? true
+        }
+        guard isNew else { return }
+        telemetry.events.emit("intake.shedding", subject: telemetry.node.text, severity: .warning, "messages are refused: \(why)")
+    }
+
     private func note(_ refusal: IntakeLoad.Refusal, _ count: Int, _ now: Instant) -> String {
         let why: String
         switch refusal {
@@ -106,13 +123,7 @@ package final class IntakeGate: Sendable {
             tooLate.increment(by: count)
             why = "messages come faster than they are done, and the oldest has waited for \(age.milliseconds) ms (intake.max_delay)"
         }
-        let isNew = state.withLock { state in
-            defer { state.shedAt = now }
-            return state.shedAt.map { now.duration(since: $0) >= Self.calm } ?? true
-        }
-        if isNew {
-            telemetry.events.emit("intake.shedding", subject: telemetry.node.text, severity: .warning, "messages are refused: \(why)")
-        }
+        tell(why, now)
         return "\(why); send it again in a second, or through another coordinator"
     }
 }

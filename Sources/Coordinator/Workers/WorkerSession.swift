@@ -120,8 +120,9 @@ package final class WorkerSession: WorkerLink {
     private static let olderRenewals = 2
 
     /// The answer comes as reports: the worker says what became of what it does not run.
-    package func reconcile(_ held: [HeldAssignment]) -> [TaskReport] {
+    package func reconcile(_ held: [HeldAssignment], term: Term) -> [TaskReport] {
         var terms = greeting.withLock { $0 }
+        terms.term = term.number
         terms.isComplete = true
         terms.held = held.map(\.told)
         _ = post { $0.append(oneWay: terms) }

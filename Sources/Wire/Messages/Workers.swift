@@ -71,6 +71,8 @@ package struct LeaseTerms: WireMessage {
     package var isCordoned: Bool?
     /// It is to empty itself: what runs may go on for so long. Nil changes nothing; with `isCordoned` false it empties itself no more.
     package var drainMilliseconds: UInt64?
+    /// In which the leader leads that says so; nil from a program that does not say.
+    package var term: UInt64?
 
     package init() {}
 
@@ -82,6 +84,7 @@ package struct LeaseTerms: WireMessage {
         try coder.field(5, "is_cordoned", &isCordoned)
         try coder.list(6, "coordinator_urls", &coordinatorURLs)
         try coder.field(7, "drain_ms", &drainMilliseconds)
+        try coder.field(8, "term", &term)
     }
 }
 
