@@ -44,11 +44,11 @@ package struct CallDoor: Sendable {
     // MARK: Messages
 
     private func refuseExcess() -> CallError? {
-        info.coordinator.intake.gate.refusal().map { CallError(.busy, $0, retryAfter: .seconds(1)) }
+        info.refuseExcess().map { CallError(.busy, $0, retryAfter: .seconds(1)) }
     }
 
     private func submit(_ call: ClientSubmit, _ context: RPCContext) async throws(CallError) -> ClientResponse {
-        if !takesMessages, let refusal = info.consensus.callRefusal { throw refusal }
+        if !info.passesMessagesOn, let refusal = info.consensus.callRefusal { throw refusal }
         let isPacked = call.contentType == "application/msgpack"
         guard isPacked || call.contentType == "application/json" else {
             throw CallError(
@@ -80,12 +80,6 @@ package struct CallDoor: Sendable {
         response.results = results
         response.appliedIndex = info.coordinator.loop.current.state.applied
         return response
-    }
-
-    /// Those of a node that does not lead are passed on to who does.
-    private var takesMessages: Bool {
-        guard let leader = info.consensus.leader, leader != info.node else { return false }
-        return info.coordinator.forwarder.takes(for: leader)
     }
 
     /// As long as whoever calls waits, less what the answer takes.

@@ -1,6 +1,5 @@
 import AsyncHTTPClient
 import Cluster
-import Coordinator
 import HTTPTypes
 import Hummingbird
 import NIOCore
@@ -30,7 +29,7 @@ struct LeaderForwarding: RouterMiddleware {
     func handle(
         _ request: Request, context: Context, next: @concurrent (Request, Context) async throws -> Response
     ) async throws -> Response {
-        if takesMessages(request) { return try await next(request, context) }
+        if Self.bringsMessages(request), info.passesMessagesOn { return try await next(request, context) }
         guard !info.consensus.isLeading, let need = try Self.need(request) else { return try await next(request, context) }
         let status = info.consensus.status
         // Elected, and about to plan: the routes say so.
@@ -43,11 +42,7 @@ struct LeaderForwarding: RouterMiddleware {
         }
     }
 
-    /// Messages are matched where they come, and go to the leader in batches of their own.
-    private func takesMessages(_ request: Request) -> Bool {
-        guard request.method == .post, request.uri.path == MessageRoutes.path, let leader = info.consensus.leader else { return false }
-        return leader != info.node && info.coordinator.forwarder.takes(for: leader)
-    }
+    private static func bringsMessages(_ request: Request) -> Bool { request.method == .post && request.uri.path == MessageRoutes.path }
 
     private static func need(_ request: Request) throws -> Need? {
         guard request.isRead else { return isForThisNode(request) ? nil : .write }

@@ -60,13 +60,9 @@ struct MessageRoutes: Sendable {
         }
     }
 
-    /// Before a byte of it is read: what is refused is to cost little.
     private func refuseExcess() async throws {
-        let gate = info.coordinator.intake.gate
-        guard let why = gate.refusal() else { return }
-        info.coordinator.metrics.received.increment()
-        malformed.increment()
-        await gate.holdRefusal()
+        guard let why = info.refuseExcess() else { return }
+        await info.coordinator.intake.gate.holdRefusal()
         throw Problem.busy(why)
     }
 

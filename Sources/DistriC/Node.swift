@@ -357,24 +357,6 @@ extension Node {
         return (host.isEmpty ? "127.0.0.1" : host, port)
     }
 
-    /// With whom the folder's cluster began; nil for one that began alone.
-    private static func founding(_ settings: Settings, _ path: String) throws(DistriCError) -> Founding? {
-        let (found, identity) = try storage { () throws(StorageError) in
-            (
-                try Founding.read(path, disk: FileDisk()),
-                try DataFolder.readIdentity(at: path, featureLevel: CommandCodec.featureLevel, disk: FileDisk())
-            )
-        }
-        if identity?.isFounded == true, found == nil {
-            throw DistriCError(
-                .badData,
-                "\(path)/founding is missing: without it this node would take itself for a cluster of its own; put it back, or begin with an empty folder (--join)"
-            )
-        }
-        guard identity == nil, found == nil, isToForm(settings) else { return found }
-        throw DistriCError(.badConfiguration, "a node that is to find its cluster first is opened with Node.open(settings:)")
-    }
-
     private static func coordinator(
         _ settings: Settings, _ folder: DataFolder, _ disk: any Disk, _ telemetry: Telemetry, _ network: NodeNetwork, _ founding: Founding?
     ) throws(DistriCError) -> CoordinatorNode {

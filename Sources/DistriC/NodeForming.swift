@@ -181,6 +181,24 @@ extension Node {
         return expects > 1 ? expects : 0
     }
 
+    /// With whom the folder's cluster began; nil for one that began alone.
+    static func founding(_ settings: Settings, _ path: String) throws(DistriCError) -> Founding? {
+        let (found, identity) = try storage { () throws(StorageError) in
+            (
+                try Founding.read(path, disk: FileDisk()),
+                try DataFolder.readIdentity(at: path, featureLevel: CommandCodec.featureLevel, disk: FileDisk())
+            )
+        }
+        if identity?.isFounded == true, found == nil {
+            throw DistriCError(
+                .badData,
+                "\(path)/founding is missing: without it this node would take itself for a cluster of its own; put it back, or begin with an empty folder (--join)"
+            )
+        }
+        guard identity == nil, found == nil, isToForm(settings) else { return found }
+        throw DistriCError(.badConfiguration, "a node that is to find its cluster first is opened with Node.open(settings:)")
+    }
+
     static func newID() -> UUIDv7 {
         var generator = SystemRandomNumberGenerator()
         return UUIDv7(at: SystemClock().wall, using: &generator)

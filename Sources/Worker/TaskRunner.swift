@@ -82,7 +82,7 @@ package final class TaskRunner: WorkerLink {
         durations = telemetry.metrics.histogram("distric_task_attempt_duration_seconds", "Time that an attempt took on this worker.")
         refusals = telemetry.metrics.counter("distric_assignments_refused_total", "Assignments beyond this worker's capacity.")
         staleTerms = telemetry.metrics.counter(
-            "distric_worker_stale_terms_total", "Lists of attempts from leaders that were succeeded, which this worker did not follow.")
+            "distric_worker_stale_terms_total", "Orders of leaders that were succeeded, which this worker did not follow.")
         givenBack = telemetry.metrics.counter(
             "distric_worker_attempts_given_back_total", "Attempts that this worker ended and gave back, since it was to be empty.")
         let isCordoned = disk.exists(cordonPath)
@@ -176,20 +176,22 @@ package final class TaskRunner: WorkerLink {
     /// The latest in which a leader has said what is with this worker.
     package var latestTerm: Term { state.withLock { $0.term } }
 
-    /// Whether what a leader of a term says is to be followed. The list of one that was succeeded lacks what its successor has assigned.
+    /// Whether what a leader of a term says is to be followed; it is the latest then. The list of one that was succeeded lacks what its successor has assigned.
     package func follows(_ term: Term) -> Bool {
-        let latest = latestTerm
+        let latest = state.withLock { state in
+            defer { state.term = max(state.term, term) }
+            return state.term
+        }
         guard term < latest else { return true }
         staleTerms.increment()
         telemetry.warn(
-            "worker", "a leader that was succeeded says what is with this worker: not followed",
+            "worker", "an order of a leader that was succeeded: not followed",
             ["term": term.description, "latest": latest.description])
         return false
     }
 
     package func reconcile(_ held: [HeldAssignment], term: Term) -> [TaskReport] {
         guard follows(term) else { return [] }
-        state.withLock { $0.term = max($0.term, term) }
         if !journal.isWhole {
             telemetry.events.emit(
                 "worker.journal_damaged", subject: folder + "/journal", severity: .warning,

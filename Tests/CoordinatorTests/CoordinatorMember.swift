@@ -97,6 +97,24 @@ final class CoordinatorMember: Sendable {
         return handlers
     }
 
+    /// Whoever says that it is a node; nil for a program that is none.
+    static func caller(_ node: NodeID?, window: Int? = nil, _ group: MultiThreadedEventLoopGroup) -> RPCClient {
+        var hello = Hello()
+        (hello.node, hello.software) = (node, "test")
+        if node != nil { hello.cluster = cluster }
+        var settings = RPCClient.Settings()
+        settings.attempts = 1
+        if let window { settings.streamWindow = window }
+        return RPCClient(hello: OwnHello(hello), settings: settings, group: group, telemetry: .quiet(node: node ?? .unnamed))
+    }
+
+    /// The sum of all series of a name whose labels hold some words.
+    func metric(_ name: String, _ words: String = "") -> Double {
+        let text = String(decoding: PrometheusText.render(telemetry.metrics.snapshot), as: UTF8.self)
+        let lines = text.split(separator: "\n").filter { $0.hasPrefix(name) && (words.isEmpty || $0.contains(words)) }
+        return lines.reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
+    }
+
     /// Nothing that it sends to these arrives.
     func cut(to others: [NodeID]) { for other in others { faults.set(LinkFault(isCut: true), to: other) } }
 

@@ -61,13 +61,6 @@ struct HistoryFetchTests {
 
     private func filled(_ member: CoordinatorMember) async -> Bool { await eventually { member.node.history.gaps.isEmpty } }
 
-    /// The sum of all series of a name whose labels hold some words.
-    private func metric(_ member: CoordinatorMember, _ name: String, _ words: String = "") -> Double {
-        let text = String(decoding: PrometheusText.render(member.telemetry.metrics.snapshot), as: UTF8.self)
-        let lines = text.split(separator: "\n").filter { $0.hasPrefix(name) && (words.isEmpty || $0.contains(words)) }
-        return lines.reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
-    }
-
     // MARK: Filling
 
     @Test func `a node that was away for long has everything that ended meanwhile, in order and once, also after its next start`()
@@ -90,12 +83,12 @@ struct HistoryFetchTests {
                 #expect(try back.node.history.message("seen-\(number)", namespace: .default) != nil, "\(number)")
             }
             #expect(has(back, "history.gap"))
-            let fetched = metric(back, "distric_history_fetched_records_total")
+            let fetched = back.metric("distric_history_fetched_records_total")
             #expect(fetched >= Double(missed.count))
-            #expect(metric(back, "distric_history_fetched_bytes_total") > fetched * 48)
-            #expect(metric(back, "distric_history_gap_age_seconds") == 0 && metric(back, "distric_history_gap_entries") == 0)
+            #expect(back.metric("distric_history_fetched_bytes_total") > fetched * 48)
+            #expect(back.metric("distric_history_gap_age_seconds") == 0 && back.metric("distric_history_gap_entries") == 0)
             // The last entry that was stored comes again, since it might not have been whole.
-            let sent = stage.members.reduce(0) { $0 + metric($1, "distric_history_sent_records_total") }
+            let sent = stage.members.reduce(0) { $0 + $1.metric("distric_history_sent_records_total") }
             #expect((0...1).contains(sent - fetched), "\(sent) \(fetched)")
             #expect(back.telemetry.health.all.allSatisfy { $0.status == .up })
 
@@ -125,7 +118,7 @@ struct HistoryFetchTests {
             #expect(try seen(again) == Array((0..<60).reversed()))
             // With them came five messages and five runs.
             let rest = missed.count + 10 - (some.count - 5)
-            #expect(Int(metric(again, "distric_history_fetched_records_total")) <= rest, "what had come did not come again")
+            #expect(Int(again.metric("distric_history_fetched_records_total")) <= rest, "what had come did not come again")
         }
     }
 
@@ -160,13 +153,13 @@ struct HistoryFetchTests {
             for other in stage.members where other.id != back.id { back.faults.set(LinkFault(isCut: true), to: other.id) }
             let copy = LogIndex(end.number + 1_000_000)
             try history.noteGap(after: copy, through: copy.next)
-            let failed = await eventually { metric(back, "distric_history_fetch_failures_total") >= 3 }
+            let failed = await eventually { back.metric("distric_history_fetch_failures_total") >= 3 }
             #expect(failed)
-            #expect(history.gaps.count == 1 && metric(back, "distric_history_gap_entries") == 1)
-            #expect(metric(back, "distric_history_gap_age_seconds") > 0)
-            let before = metric(helper, "distric_rpc_calls_total", "history_read")
+            #expect(history.gaps.count == 1 && back.metric("distric_history_gap_entries") == 1)
+            #expect(back.metric("distric_history_gap_age_seconds") > 0)
+            let before = helper.metric("distric_rpc_calls_total", "history_read")
             back.faults.set(LinkFault(), to: helper.id)
-            let isAsked = await eventually { metric(helper, "distric_rpc_calls_total", "history_read") > before }
+            let isAsked = await eventually { helper.metric("distric_rpc_calls_total", "history_read") > before }
             #expect(isAsked)
             #expect(history.gaps.count == 1, "nobody has applied so much yet")
         }
@@ -223,7 +216,7 @@ struct HistoryFetchTests {
             let back = try await stage.start(away)
             #expect(await eventually { has(back, "history.filled", "bytes could not be read there") })
             #expect(try seen(back).count == 59)
-            let unreadable = stage.members.reduce(0) { $0 + metric($1, "distric_history_unreadable_bytes_total") }
+            let unreadable = stage.members.reduce(0) { $0 + $1.metric("distric_history_unreadable_bytes_total") }
             #expect(unreadable > 48 && unreadable < 2000)
             #expect(stage.others(than: back).contains { has($0, "history.damaged") })
         }
@@ -242,14 +235,7 @@ struct HistoryFetchTests {
             }
             let address = try #require(member.own.current.address.flatMap { try? PeerAddress($0) })
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            func client(_ node: NodeID?) -> RPCClient {
-                var hello = Hello()
-                (hello.node, hello.software) = (node, "test")
-                if node != nil { hello.cluster = CoordinatorMember.cluster }
-                var settings = RPCClient.Settings()
-                (settings.attempts, settings.streamWindow) = (1, 1)
-                return RPCClient(hello: OwnHello(hello), settings: settings, group: group, telemetry: .quiet(node: node ?? .unnamed))
-            }
+            func client(_ node: NodeID?) -> RPCClient { CoordinatorMember.caller(node, window: 1, group) }
             func code(_ client: RPCClient, _ call: HistoryRead) async -> CallError.Code? {
                 do throws(CallError) {
                     _ = try await client.stream(call, to: address, timeout: .seconds(30)).reply()

@@ -15,12 +15,6 @@ import Workflows
 /// Messages come in at every coordinator: those that do not lead match them and pass them on in batches (Intake.swift, IntakeForwarder.swift, ForwardDoor.swift).
 @Suite(.serialized, .timeLimit(.minutes(4)))
 struct IntakeForwardingTests {
-    private func metric(_ member: CoordinatorMember, _ name: String, _ words: String = "") -> Double {
-        let text = String(decoding: PrometheusText.render(member.telemetry.metrics.snapshot), as: UTF8.self)
-        let lines = text.split(separator: "\n").filter { $0.hasPrefix(name) && (words.isEmpty || $0.contains(words)) }
-        return lines.reduce(0) { $0 + (Double($1.split(separator: " ").last ?? "") ?? 0) }
-    }
-
     private func runs(_ verdicts: [Intake.Verdict]) -> [RunID] {
         verdicts.flatMap { verdict in if case .accepted(_, _, let runs, _) = verdict { runs } else { [RunID]() } }
     }
@@ -71,10 +65,10 @@ struct IntakeForwardingTests {
                 }
                 #expect(runs.count == 1 && kept.all.contains(runs[0]))
             }
-            let passed = followers.reduce(0) { $0 + metric($1, "distric_intake_forward_messages_total", "accepted") }
+            let passed = followers.reduce(0) { $0 + $1.metric("distric_intake_forward_messages_total", "accepted") }
             #expect(passed >= 120)
-            #expect(metric(leader, "distric_intake_forward_taken_total") >= 120)
-            #expect(followers.reduce(0) { $0 + metric($1, "distric_messages_accepted_total") } == 120)
+            #expect(leader.metric("distric_intake_forward_taken_total") >= 120)
+            #expect(followers.reduce(0) { $0 + $1.metric("distric_messages_accepted_total") } == 120)
         }
     }
 
@@ -82,12 +76,12 @@ struct IntakeForwardingTests {
         try await withCoordinators { stage in
             let leader = try await ready(stage)
             for member in [leader, stage.others(than: leader)[0]] {
-                let before = metric(member, "distric_intake_read_rounds_total")
+                let before = member.metric("distric_intake_read_rounds_total")
                 let messages = (0..<50).map { numbered("nobody", $0) }
                 let verdicts = await member.node.intake.submit(messages, trace: nil)
                 #expect(verdicts == [Intake.Verdict](repeating: .unmatched(catalogVersion: 1), count: 50), "\(member.id)")
-                #expect(metric(member, "distric_intake_read_rounds_total") - before >= 1)
-                #expect(metric(member, "distric_intake_read_rounds_total") - before < 10, "one for all of them, or again after a failure")
+                #expect(member.metric("distric_intake_read_rounds_total") - before >= 1)
+                #expect(member.metric("distric_intake_read_rounds_total") - before < 10, "one for all of them, or again after a failure")
                 #expect(member.node.intake.recentUnmatched.count == 50)
             }
             #expect(try await stage.settled().allSatisfy { $0.totals.accepted == 0 })
@@ -266,7 +260,7 @@ struct IntakeForwardingTests {
                     continue
                 }
             }
-            #expect(metric(follower, "distric_intake_shed_total", "open_runs") >= 2)
+            #expect(follower.metric("distric_intake_shed_total", "open_runs") >= 2)
             #expect(try await stage.settled().allSatisfy { $0.runs.count == 3 })
         }
     }
@@ -289,8 +283,8 @@ struct IntakeForwardingTests {
             let refused = found.all.count { if case .busy(let why) = $0 { why.contains("(intake.max_waiting)") } else { false } }
             #expect(accepted.count + refused == 200, "\(found.all.filter(\.isRefusal).prefix(3))")
             #expect(accepted.count >= 20)
-            #expect(metric(follower, "distric_intake_shed_total", "messages") == Double(refused))
-            #expect(metric(follower, "distric_intake_waiting") == 0)
+            #expect(follower.metric("distric_intake_shed_total", "messages") == Double(refused))
+            #expect(follower.metric("distric_intake_waiting") == 0)
             let states = try await stage.settled()
             #expect(states.allSatisfy { $0.runs.count == accepted.count && accepted.isSubset(of: Set($0.runs.keys)) })
         }
@@ -304,14 +298,7 @@ struct IntakeForwardingTests {
             let peer = stage.others(than: leader)[0]
             let address = try #require(leader.own.current.address.flatMap { try? PeerAddress($0) })
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            func client(_ node: NodeID?) -> RPCClient {
-                var hello = Hello()
-                (hello.node, hello.software) = (node, "test")
-                if node != nil { hello.cluster = CoordinatorMember.cluster }
-                var settings = RPCClient.Settings()
-                settings.attempts = 1
-                return RPCClient(hello: OwnHello(hello), settings: settings, group: group, telemetry: .quiet(node: node ?? .unnamed))
-            }
+            func client(_ node: NodeID?) -> RPCClient { CoordinatorMember.caller(node, group) }
             func code(_ client: RPCClient, _ call: ForwardMessages, _ sequence: UInt64?) async -> CallError.Code? {
                 do throws(CallError) {
                     _ = try await client.call(call, to: address, attached: FrameExtension(trace: nil, session: 5, sequence: sequence))

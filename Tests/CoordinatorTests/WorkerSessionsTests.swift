@@ -175,6 +175,18 @@ struct WorkerSessionsTests {
         #expect(session.isCordoned && session.standing == .cordoned)
     }
 
+    @Test func `whatever a leader says of leases bears its term`() async throws {
+        let session = try attach()
+        _ = session.reconcile([], term: Term(7))
+        session.cordon(true)
+        session.drain(within: .seconds(1))
+        var decoder = FrameDecoder()
+        decoder.append(ByteBuffer(bytes: try await session.next()))
+        var terms: [UInt64?] = []
+        while let frame = try decoder.next() { terms.append(try LeaseTerms.decode(frame.payload).term) }
+        #expect(terms == [7, 7, 7])
+    }
+
     @Test func `what is given to a session that has ended was never started`() async throws {
         let unsent = Mutex<[TaskReport]>([])
         var call = WorkerAttach()

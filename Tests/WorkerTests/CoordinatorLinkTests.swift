@@ -116,6 +116,10 @@ struct CoordinatorLinkTests {
             stage.leaders[0].order(terms)
             #expect(await eventually { stage.leaders[0].attached.count >= 2 })
             #expect(stage.bench.runner.runningFences == [work.fence] && !stage.bench.runner.isCordoned)
+            terms.isComplete = false
+            stage.leaders[0].order(terms)
+            #expect(await eventually { stage.leaders[0].attached.count >= 3 })
+            #expect(!stage.bench.runner.isCordoned, "an order to cordon alone")
         }
     }
 

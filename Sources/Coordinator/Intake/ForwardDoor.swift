@@ -94,7 +94,7 @@ package final class ForwardDoor: Sendable {
         }
         metrics.taken.increment(by: submissions.count)
         let ticket: IntakeLoad.Ticket
-        switch intake.gate.enter(forwarded: submissions.count, bytes: call.entry.count) {
+        switch intake.gate.enter(submissions.count, bytes: call.entry.count, isForwarded: true) {
         case .success(let found): ticket = found
         case .failure(let shed): throw CallError(.busy, shed.text, retryAfter: .seconds(1))
         }

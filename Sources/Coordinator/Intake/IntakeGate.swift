@@ -52,28 +52,15 @@ package final class IntakeGate: Sendable {
     }
 
     /// Lets messages in, or says why not.
-    func enter(_ count: Int, bytes: Int) -> Result<IntakeLoad.Ticket, Shed> {
+    ///
+    /// - Parameter isForwarded: another coordinator has let them in already.
+    func enter(_ count: Int, bytes: Int, isForwarded: Bool = false) -> Result<IntakeLoad.Ticket, Shed> {
         let now = telemetry.clock.now
-        let (ticket, refusal) = state.withLock { state -> (IntakeLoad.Ticket?, IntakeLoad.Refusal?) in
-            if let refusal = state.load.refusal(count, bytes: bytes, now: now) { return (nil, refusal) }
-            return (state.load.enter(count, bytes: bytes, now: now), nil)
+        return state.withLock { state -> Result<IntakeLoad.Ticket, IntakeLoad.Refusal> in
+            if let refusal = state.load.refusal(count, bytes: bytes, now: now, isForwarded: isForwarded) { return .failure(refusal) }
+            return .success(state.load.enter(count, bytes: bytes, now: now))
         }
-        if let ticket { return .success(ticket) }
-        return .failure(Shed(text: refusal.map { note($0, count, now) } ?? ""))
-    }
-
-    /// Of messages that another coordinator has let in: they are counted, and refused by count and bytes alone.
-    func enter(forwarded count: Int, bytes: Int) -> Result<IntakeLoad.Ticket, Shed> {
-        let now = telemetry.clock.now
-        let (ticket, refusal) = state.withLock { state -> (IntakeLoad.Ticket?, IntakeLoad.Refusal?) in
-            switch state.load.refusal(count, bytes: bytes, now: now) {
-            case .messages(let count): return (nil, .messages(count))
-            case .bytes(let bytes): return (nil, .bytes(bytes))
-            case .delay, nil: return (state.load.enter(count, bytes: bytes, now: now), nil)
-            }
-        }
-        if let ticket { return .success(ticket) }
-        return .failure(Shed(text: refusal.map { note($0, count, now) } ?? ""))
+        .mapError { Shed(text: note($0, count, now)) }
     }
 
     struct Shed: Error { var text: String }

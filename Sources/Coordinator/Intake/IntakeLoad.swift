@@ -16,7 +16,7 @@ package struct IntakeLoad: Sendable {
         package init() {}
     }
 
-    package enum Refusal: Equatable, Sendable {
+    package enum Refusal: Error, Equatable {
         case messages(Int)
         case bytes(Int)
         /// For how long the oldest has waited.
@@ -56,12 +56,13 @@ package struct IntakeLoad: Sendable {
     // MARK: Coming and going
 
     /// Why nothing more is let in now; nil when something is.
-    package mutating func refusal(_ count: Int, bytes: Int, now: Instant) -> Refusal? {
+    /// - Parameter isForwarded: another coordinator has let it in already, and it is refused by count and bytes alone.
+    package mutating func refusal(_ count: Int, bytes: Int, now: Instant, isForwarded: Bool = false) -> Refusal? {
         // What is alone is let in, however large.
         guard messages > 0 else { return nil }
         if messages + count > limits.messages { return .messages(messages) }
         if self.bytes + bytes > limits.bytes { return .bytes(self.bytes) }
-        guard messages >= Self.floor else { return nil }
+        guard !isForwarded, messages >= Self.floor else { return nil }
         turn(now)
         // Of the second that has just begun nothing is known yet.
         guard peak > 0 else { return nil }

@@ -101,9 +101,7 @@ package final class WorkerSession: WorkerLink {
             if !flag { state.said.drain = nil }
             state.ordered = (flag, state.said.drain != nil, Self.olderRenewals)
         }
-        var terms = LeaseTerms()
-        terms.isCordoned = flag
-        _ = post { $0.append(oneWay: terms) }
+        order { $0.isCordoned = flag }
     }
 
     package func drain(within limit: Duration) {
@@ -112,8 +110,13 @@ package final class WorkerSession: WorkerLink {
             state.said.drain = DrainProgress(left: max(.zero, limit))
             state.ordered = (true, true, Self.olderRenewals)
         }
+        order { ($0.isCordoned, $0.drainMilliseconds) = (true, UInt64(max(0, limit.milliseconds))) }
+    }
+
+    private func order(_ change: (inout LeaseTerms) -> Void) {
         var terms = LeaseTerms()
-        (terms.isCordoned, terms.drainMilliseconds) = (true, UInt64(max(0, limit.milliseconds)))
+        terms.term = greeting.withLock { $0.term }
+        change(&terms)
         _ = post { $0.append(oneWay: terms) }
     }
 
@@ -121,8 +124,10 @@ package final class WorkerSession: WorkerLink {
 
     /// The answer comes as reports: the worker says what became of what it does not run.
     package func reconcile(_ held: [HeldAssignment], term: Term) -> [TaskReport] {
-        var terms = greeting.withLock { $0 }
-        terms.term = term.number
+        var terms = greeting.withLock { greeting in
+            greeting.term = term.number
+            return greeting
+        }
         terms.isComplete = true
         terms.held = held.map(\.told)
         _ = post { $0.append(oneWay: terms) }
