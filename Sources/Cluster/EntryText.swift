@@ -71,11 +71,15 @@ package enum EntryText {
     // MARK: Commands
 
     private static func describe(_ payload: [UInt8], _ isBrief: Bool, _ fields: inout Fields) throws(WireError) {
-        let (envelope, rest) = try LogEnvelope.decode(payload[...])
+        try payload.lent { bytes throws(WireError) in try describe(bytes, isBrief, &fields) }
+    }
+
+    private static func describe(_ payload: UnsafeRawBufferPointer, _ isBrief: Bool, _ fields: inout Fields) throws(WireError) {
+        let (envelope, start) = try LogEnvelope.decode(payload)
         fields["time"] = .string(envelope.time.rfc3339)
         fields["featureLevel"] = Value(Int(envelope.featureLevel))
         guard envelope.kind == batchKind else { throw .unknownCommand(kind: envelope.kind) }
-        let commands = try commands(rest)
+        let commands = try commands(UnsafeRawBufferPointer(rebasing: payload[start...]), at: start)
         let groups = groups(of: commands)
         fields["commands"] = .list(
             isBrief
@@ -86,8 +90,8 @@ package enum EntryText {
         fields["text"] = .string(envelope.time.rfc3339 + " " + text(of: groups))
     }
 
-    private static func commands(_ bytes: ArraySlice<UInt8>) throws(WireError) -> [Command] {
-        var reader = TLVReader(bytes, repeating: 1 << 1)
+    private static func commands(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(WireError) -> [Command] {
+        var reader = TLVReader(bytes, offset: offset, repeating: 1 << 1)
         var commands: [Command] = []
         while let field = try reader.next() {
             guard field.tag == 1 else { throw field.unknown }

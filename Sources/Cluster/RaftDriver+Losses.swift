@@ -53,7 +53,7 @@ extension RaftDriver {
 
     /// Why a log that reads back is not all that this server had; nil when nothing says so. Throws where the server is alone.
     func missing(
-        _ company: Company, _ entries: [LogEntry], _ found: SegmentedLog.Recovery, _ mark: CommitMark?,
+        _ company: Company, _ log: RaftLog, _ found: SegmentedLog.Recovery, _ mark: CommitMark?,
         _ accept: (SegmentedLog.Recovery) throws(StorageError) -> Void
     ) throws(StorageError) -> String? {
         let last = found.last.index
@@ -65,17 +65,17 @@ extension RaftDriver {
             guard !company.isAlone, case .gap(_, let expected, _) = error else { throw error }
             return "log: it ends at entry \(last), and entry \(expected) was committed here"
         }
-        if let mark, let entry = entries.first(where: { $0.index == mark.index }), entry.term != mark.term {
+        if let mark, mark.index > log.base, let term = log.term(at: mark.index), term != mark.term {
             guard !company.isAlone else {
                 throw .damaged(
                     path: folder + "/log", offset: 0,
-                    reason: "entry \(mark.index) is of term \(entry.term), and the one that was committed here was of term \(mark.term)")
+                    reason: "entry \(mark.index) is of term \(term), and the one that was committed here was of term \(mark.term)")
             }
             return "log: its entry \(mark.index) is not the one that was committed here"
         }
         // It would lead by itself, beside those who go on without it.
         guard company.base == Configuration(voters: [node]), !company.others.isEmpty,
-            !entries.contains(where: { $0.kind == .configuration })
+            log.configurationIndex == log.base
         else { return nil }
         return "log: it names no other server, and \(company.others.map { "'\($0)'" }.joined(separator: ", ")) belonged to the cluster"
     }

@@ -137,30 +137,31 @@ package final class RaftDriver: Sendable {
         }
         try noteLostLog(company, newest?.0)
         var isReplaying = isAlone
-        var entries: [LogEntry] = []
+        var mark = try newest.map { newest throws(StorageError) in try RaftStorage.mark(newest.0, folder: folder) }
+        if mark?.configuration.isEmpty == true { mark?.configuration = base }
+        let raft = settings.raft.validated()
+        var log = RaftLog(base: mark?.index ?? .zero, term: mark?.term ?? Term(0), configuration: mark?.configuration ?? base)
         let (storage, found) = try RaftStorage.open(
             disk: disk, folder: folder, segmentBytes: settings.segmentBytes, chunkBytes: settings.raft.chunkBytes, repairing: !isAlone,
             joins: founders.isEmpty, snapshots: snapshots
         ) { entry throws(StorageError) in
             if entry.kind == .configuration, Configuration(payload: entry.payload)?.voters != [node] { isReplaying = false }
-            entries.append(entry)
+            log.restore(entry, keeping: raft.keptBytes)
             if isReplaying { try replay(entry) }
         }
-        entries.removeAll { $0.index > found.recovery.last.index }
+        if log.lastIndex > found.recovery.last.index { log.truncate(after: found.recovery.last.index) }
         let kept = try keptCommit()
         var distrust = found.distrust
         // A log that is to be repaired is behind whatever was written from it.
-        if distrust == nil, let reason = try missing(company, entries, found.recovery, kept, accept) {
+        if distrust == nil, let reason = try missing(company, log, found.recovery, kept, accept) {
             try RaftStorage.record(reason, folder: folder, disk: disk)
             distrust = reason
         }
         bytesSinceSnapshot.store(found.recovery.bytes, ordering: .relaxed)
-        var mark = found.snapshot
-        if mark?.configuration.isEmpty == true { mark?.configuration = base }
         var core = RaftCore(
-            id: node, settings: settings.raft.validated(), hardState: found.hardState, snapshot: mark, configuration: base,
+            id: node, settings: raft, hardState: found.hardState, snapshot: mark, configuration: base,
             isRecovering: distrust != nil, seed: Self.randomSeed, now: telemetry.clock.now)
-        for entry in entries { core.restore(entry) }
+        core.restore(log)
         if let kept { core.restoreCommit(kept.index, term: kept.term) }
         if let reason = distrust { events.distrusts(reason) }
         core.started(now: telemetry.clock.now)

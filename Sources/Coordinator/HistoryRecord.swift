@@ -55,14 +55,11 @@ package struct HistoryRecord: Equatable, Sendable {
     func append(to bytes: inout [UInt8]) {
         let start = bytes.count
         func put(_ value: some FixedWidthInteger) { withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) } }
-        put(UInt32(payload.count))
-        bytes.append(kind.rawValue)
-        bytes.append(Self.version)
-        put(0 as UInt16)
-        put(index.number)
-        put(time.milliseconds)
-        put(key.high)
-        put(key.low)
+        let first = UInt64(UInt32(payload.count)) | UInt64(kind.rawValue) << 32 | UInt64(Self.version) << 40
+        let words = (
+            first.littleEndian, index.number.littleEndian, time.milliseconds.littleEndian, key.high.littleEndian, key.low.littleEndian
+        )
+        withUnsafeBytes(of: words) { bytes.append(contentsOf: $0) }
         let head = bytes.withUnsafeBytes { checksum(UnsafeRawBufferPointer(rebasing: $0[start...])) }
         put(checksum(payload, seed: head))
         put(0 as UInt32)
@@ -110,11 +107,13 @@ package struct HistoryRecord: Equatable, Sendable {
     package var item: HistoryItem {
         get throws(WireError) {
             switch kind {
-            case .message: return .message(try AcceptedMessage(payload))
+            case .message: return .message(try payload.lent { bytes throws(WireError) in try AcceptedMessage(bytes) })
             case .run:
-                var reader = TLVReader(payload[...])
-                guard let field = try reader.next(), field.tag == 1 else { throw .missingField(tag: 1, of: "history record") }
-                return .run(try field.run())
+                return try payload.lent { bytes throws(WireError) in
+                    var reader = TLVReader(bytes)
+                    guard let field = try reader.next(), field.tag == 1 else { throw .missingField(tag: 1, of: "history record") }
+                    return .run(try field.run())
+                }
             }
         }
     }
@@ -129,8 +128,8 @@ extension AcceptedMessage {
         writer.time(5, acceptedAt)
     }
 
-    fileprivate init(_ payload: [UInt8]) throws(WireError) {
-        var reader = TLVReader(payload[...], repeating: 1 << 3 | 1 << 4)
+    fileprivate init(_ payload: UnsafeRawBufferPointer) throws(WireError) {
+        var reader = TLVReader(payload, repeating: 1 << 3 | 1 << 4)
         var message: Message?
         (catalogVersion, matched, runs, acceptedAt) = (0, [], [], .zero)
         while let field = try reader.next() {

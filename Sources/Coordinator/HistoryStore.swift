@@ -33,8 +33,6 @@ package final class HistoryStore: Sendable {
         var offsets: [Int] = []
         var places: [UUIDv7: Int] = [:]
         var lastIndex: LogIndex
-        /// What entries up to here gave was in files that were full, and synced, when the store was opened: a replay need not look for it.
-        var settledThrough = LogIndex.zero
         var buffer: [UInt8] = []
         /// The newest items as they were written, for lists that are sorted and filtered.
         var recentRuns = RecentItems()
@@ -60,6 +58,8 @@ package final class HistoryStore: Sendable {
     /// Called when there is a gap to be filled.
     let gapWatcher = Mutex<(@Sendable () -> Void)?>(nil)
     private let written: Counter
+    /// What entries up to here gave was in files that were full, and synced, when the store was opened: a replay need not look for it.
+    let settledThrough: LogIndex
 
     package init(disk: any Disk, folder: String, settings: Settings = Settings(), telemetry: Telemetry) throws(StorageError) {
         self.disk = disk
@@ -67,8 +67,9 @@ package final class HistoryStore: Sendable {
         self.settings = settings
         self.telemetry = telemetry
         try disk.makeDurableFolder(folder)
-        let opened = try Self.open(disk, folder)
+        let (opened, settled) = try Self.open(disk, folder)
         state = Mutex(opened)
+        settledThrough = settled
         written = telemetry.metrics.counter("distric_history_records_total", "Messages and runs written to the history.")
         telemetry.metrics.computed(.gauge, "distric_history_bytes", "Bytes of the history on disk.") { [weak self] in
             Double(self?.bytes ?? 0)
@@ -96,9 +97,9 @@ package final class HistoryStore: Sendable {
 
     /// Stores what one log entry gave. Items that are stored already (a replay) are skipped. Durable after `sync`.
     package func append(_ items: [HistoryItem], index: LogIndex, time: ClusterTime) throws(StorageError) {
+        guard index > settledThrough else { return }
         try locked { state throws(StorageError) in
             let isReplay = index <= state.lastIndex
-            guard index > state.settledThrough else { return }
             for item in items {
                 if isReplay, try isStored(HistoryRecord.key(of: item), state) { continue }
                 let record = HistoryRecord(item, index: index, time: time)
@@ -287,7 +288,7 @@ package final class HistoryStore: Sendable {
         return "\(folder)/\(String(repeating: "0", count: 12 - digits.utf8.count))\(digits).\(ending)"
     }
 
-    private static func open(_ disk: any Disk, _ folder: String) throws(StorageError) -> State {
+    private static func open(_ disk: any Disk, _ folder: String) throws(StorageError) -> (State, settledThrough: LogIndex) {
         let names = try disk.list(folder)
         // What was on its way in when the node stopped comes again.
         for name in names where name.hasSuffix(IncomingHistory.ending) { try disk.remove("\(folder)/\(name)") }
@@ -299,19 +300,19 @@ package final class HistoryStore: Sendable {
             active: Segment(number: last, bytes: 0, newest: .zero),
             file: try disk.open(path(folder, last, "records"), create: true), lastIndex: .zero)
         (state.gaps, state.unreadable) = (gaps, unreadable)
-        var areSettled = true
+        var (areSettled, settledThrough) = (true, LogIndex.zero)
         for number in numbers {
             if number != last, let sealed = try sealed(disk, folder, number) {
                 state.lastIndex = max(state.lastIndex, sealed.last)
                 state.sealed.append(sealed)
-                if areSettled { state.settledThrough = state.lastIndex }
+                if areSettled { settledThrough = state.lastIndex }
             } else {
                 // Its index comes after its sync: without one there may be holes.
                 areSettled = false
                 try scan(disk, folder, number, isLast: number == last, &state)
             }
         }
-        return state
+        return (state, settledThrough)
     }
 
     /// A full file with its index: only the index is read.

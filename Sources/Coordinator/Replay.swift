@@ -6,18 +6,21 @@ import Wire
 /// Applies a log that is read back, when a node starts alone: whoever reads it goes on reading while another thread applies what was read. Decoding costs as much as
 /// applying, and is done by whichever of the two has less to do.
 final class Replay {
-    private static let batchEntries = 256
+    private static let batchEntries = 128
     /// Below it the reader hands over what it read as it is: the one that applies waits for it.
     private static let plenty = 4
-    /// Batches that may wait; beyond it the reader rests.
-    private static let limit = 64
+    /// Batches that may wait; beyond it the reader rests. What waits should still be in the processor's cache when its turn comes.
+    private static let limit = 16
 
-    private typealias Decoded = ReplicaApplier.Decoded
+    private struct Item: Sendable {
+        var index: LogIndex
+        var term: Term
+        var decoded: ReplicaApplier.Decoded
+    }
 
-    private struct Batch: Sendable {
-        var entries: [LogEntry]
-        /// Of each entry; nothing where nobody has decoded them yet.
-        var decoded: [Decoded] = []
+    private enum Batch: Sendable {
+        case read([LogEntry])
+        case decoded([Item])
     }
 
     /// The one that applies; nobody else touches it before `finish`.
@@ -25,8 +28,12 @@ final class Replay {
         let applier: ReplicaApplier
 
         func apply(_ batch: Batch) throws(StorageError) {
-            for (place, entry) in batch.entries.enumerated() {
-                _ = try applier.apply(entry, batch.decoded.isEmpty ? ReplicaApplier.decode(entry) : batch.decoded[place])
+            var applied = Applied()
+            switch batch {
+            case .read(let entries):
+                for entry in entries { try applier.apply(entry.index, entry.term, ReplicaApplier.decode(entry), into: &applied) }
+            case .decoded(let items):
+                for item in items { try applier.apply(item.index, item.term, item.decoded, into: &applied) }
             }
         }
     }
@@ -34,6 +41,8 @@ final class Replay {
     private final class Shared: Sendable {
         let batches = Mailbox<Batch>(limit: Replay.limit)
         let waiting = Atomic(0)
+        /// Batches that were applied: memory is given back by the thread that took it, and at no time more than may wait.
+        let spent = Mutex<[Batch]>([])
         let failure = Mutex<StorageError?>(nil)
     }
 
@@ -45,11 +54,13 @@ final class Replay {
     init(_ applier: ReplicaApplier) {
         let (shared, confined) = (shared, Confined(applier: applier))
         thread = NamedThread("replay") {
-            while let batches = shared.batches.take(timeout: nil) {
-                for batch in batches {
+            while var batches = shared.batches.take(timeout: nil) {
+                batches.reverse()
+                while let batch = batches.popLast() {
                     defer { shared.waiting.subtract(1, ordering: .relaxed) }
                     guard shared.failure.withLock({ $0 }) == nil else { continue }
                     do throws(StorageError) { try confined.apply(batch) } catch { shared.failure.withLock { $0 = error } }
+                    shared.spent.withLock { $0.append(batch) }
                 }
             }
         }
@@ -79,12 +90,23 @@ final class Replay {
     }
 
     private func handOver() throws(StorageError) {
-        var batch = Batch(entries: coming)
+        let batch: Batch
+        if shared.waiting.load(ordering: .relaxed) < Self.plenty {
+            batch = .read(coming)
+        } else {
+            batch = .decoded(coming.map { Item(index: $0.index, term: $0.term, decoded: ReplicaApplier.decode($0)) })
+        }
         coming.removeAll(keepingCapacity: true)
-        if shared.waiting.load(ordering: .relaxed) >= Self.plenty { batch.decoded = batch.entries.map(ReplicaApplier.decode) }
+        dropSpent()
         while shared.waiting.load(ordering: .relaxed) >= Self.limit { pause(milliseconds: 1) }
         try check()
         shared.waiting.add(1, ordering: .relaxed)
         shared.batches.force(batch)
+    }
+
+    /// Outside of the lock, for it takes as long as decoding.
+    private func dropSpent() {
+        var spent: [Batch] = []
+        shared.spent.withLock { swap(&$0, &spent) }
     }
 }

@@ -46,34 +46,41 @@ package final class ReplicaApplier {
     /// after, `standstill` says why, and the state is the one before the entry (except when it is the history that failed: then it is not to be
     /// kept).
     @discardableResult
-    package func apply(_ entry: LogEntry) throws(StorageError) -> Applied { try apply(entry, Self.decode(entry)) }
-
-    /// As above, where somebody has decoded the entry before.
-    func apply(_ entry: LogEntry, _ decoded: Decoded) throws(StorageError) -> Applied {
-        if let standstill { throw standstill.storageError }
+    package func apply(_ entry: LogEntry) throws(StorageError) -> Applied {
         var applied = Applied()
-        let (time, commands): (ClusterTime, [Command])
+        try apply(entry.index, entry.term, Self.decode(entry), into: &applied)
+        return applied
+    }
+
+    /// As above, where somebody has decoded the entry before; what it gave takes the place of what an earlier one did.
+    func apply(_ index: LogIndex, _ term: Term, _ decoded: Decoded, into applied: inout Applied) throws(StorageError) {
+        if let standstill { throw standstill.storageError }
+        applied.clear()
         switch decoded {
-        case .nothing:
-            state.begin(entry.index, term: entry.term, time: state.time)
-            return applied
-        case .commands(let found, let list): (time, commands) = (found, list)
-        case .unreadable(let error, let level): try stop(.unreadable(entry.index, error, level: level))
+        case .nothing: state.begin(index, term: term, time: state.time)
+        case .commands(let time, let commands):
+            applied.keepsHistory = history.map { index > $0.settledThrough } ?? true
+            try apply(index, term, time, commands, &applied)
+        case .unreadable(let error, let level): try stop(.unreadable(index, error, level: level))
         }
+    }
+
+    private func apply(
+        _ index: LogIndex, _ term: Term, _ time: ClusterTime, _ commands: [Command], _ applied: inout Applied
+    ) throws(StorageError) {
         // A copy makes what follows dearer: only where it may be wanted.
         let before = commands.contains { if case .digest = $0 { true } else { false } } ? state : nil
-        state.begin(entry.index, term: entry.term, time: time)
+        state.begin(index, term: term, time: time)
         do throws(DigestMismatch) {
             for command in commands { try state.apply(command, into: &applied) }
         } catch {
             if let before { state = before }
             try stop(.diverged(error))
         }
-        guard let history else { return applied }
-        do throws(StorageError) { try history.append(applied.history, index: entry.index, time: state.time) } catch {
-            try stop(.history(entry.index, error))
+        guard let history else { return }
+        do throws(StorageError) { try history.append(applied.history, index: index, time: state.time) } catch {
+            try stop(.history(index, error))
         }
-        return applied
     }
 
     /// What an entry holds.
@@ -92,7 +99,7 @@ package final class ReplicaApplier {
             let (time, commands) = try CommandCodec.decode(entry.payload)
             return .commands(time, commands)
         } catch {
-            return .unreadable(error, level: try? LogEnvelope.decode(entry.payload[...]).0.featureLevel)
+            return .unreadable(error, level: try? LogEnvelope.head(of: entry.payload).featureLevel)
         }
     }
 

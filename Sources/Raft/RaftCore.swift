@@ -170,6 +170,15 @@ package struct RaftCore: Sendable {
         log.trim(to: settings.keptBytes, notAfter: log.lastIndex)
     }
 
+    /// In place of entry by entry: a log that was gathered by `RaftLog.restore` while it was read.
+    package mutating func restore(_ log: RaftLog) {
+        precondition(
+            log.base == self.log.base && log.lastTerm <= hardState.term,
+            "a log of term \(log.lastTerm) after \(log.base) in term \(hardState.term)")
+        self.log = log
+        durableIndex = log.lastIndex
+    }
+
     /// Before `started`, when all entries are there: what was committed when the server wrote that down. Where its log has that very entry, it has all
     /// before it as it was then (Raft section 5.3, log matching), and what is committed stays so.
     package mutating func restoreCommit(_ index: LogIndex, term: Term) {

@@ -93,7 +93,13 @@ package struct RaftLog: Equatable, Sendable {
         changes.append(Change(index: entry.index, configuration: configuration))
     }
 
-    mutating func truncate(after index: LogIndex) {
+    /// Of a log that is read back: as above, and no more is kept than the newest of so many bytes.
+    package mutating func restore(_ entry: LogEntry, keeping bytes: Int) {
+        append(entry)
+        trim(to: bytes, notAfter: lastIndex)
+    }
+
+    package mutating func truncate(after index: LogIndex) {
         precondition(index >= base && index < lastIndex, "truncate after \(index) of \(base)...\(lastIndex)")
         while let last = runs.last, last.first > index { runs.removeLast() }
         while changes.count > 1, changes[changes.count - 1].index > index { changes.removeLast() }

@@ -32,6 +32,16 @@ package struct Record: Equatable, Sendable {
     package var entry: LogEntry
     package var durable: LogIndex
     package var chain: UInt64
+    /// Of the payload.
+    private let checksum: UInt32
+
+    init(entry: LogEntry, durable: LogIndex, chain: UInt64) {
+        self.init(entry: entry, durable: durable, chain: chain, checksum: Storage.checksum(entry.payload))
+    }
+
+    private init(entry: LogEntry, durable: LogIndex, chain: UInt64, checksum: UInt32) {
+        (self.entry, self.durable, self.chain, self.checksum) = (entry, durable, chain, checksum)
+    }
 
     package var endOffsetFromStart: Int { Self.size(payload: entry.payload.count) }
 
@@ -39,7 +49,7 @@ package struct Record: Equatable, Sendable {
 
     /// Appends the record's bytes and returns the chain after it.
     package static func append(_ entry: LogEntry, durable: LogIndex, chain: UInt64, to bytes: inout [UInt8]) -> UInt64 {
-        let payloadChecksum = checksum(entry.payload)
+        let payloadChecksum = Storage.checksum(entry.payload)
         let next = link(chain, entry.term, entry.index, payloadChecksum)
         let start = bytes.count
         put(UInt32(entry.payload.count), &bytes)
@@ -51,7 +61,7 @@ package struct Record: Equatable, Sendable {
         put(durable.number, &bytes)
         put(next, &bytes)
         put(payloadChecksum, &bytes)
-        let head = bytes.withUnsafeBytes { checksum(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+        let head = bytes.withUnsafeBytes { Storage.checksum(UnsafeRawBufferPointer(rebasing: $0[start...])) }
         put(head, &bytes)
         bytes.append(contentsOf: entry.payload)
         bytes.append(contentsOf: repeatElement(0, count: size(payload: entry.payload.count) - headBytes - entry.payload.count))
@@ -73,7 +83,7 @@ package struct Record: Equatable, Sendable {
         }
         let head = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + headBytes])
         if head.allSatisfy({ $0 == 0 }) { return .end }
-        guard checksum(UnsafeRawBufferPointer(rebasing: head[..<44])) == get(head, 44) as UInt32 else {
+        guard Storage.checksum(UnsafeRawBufferPointer(rebasing: head[..<44])) == get(head, 44) as UInt32 else {
             return .broken("checksum of a record's head differs")
         }
         guard head[5] == version else { return .broken("record version \(head[5])") }
@@ -83,14 +93,15 @@ package struct Record: Equatable, Sendable {
             return .broken("a record of \(length) bytes goes beyond the file")
         }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[offset + headBytes..<offset + headBytes + length])
-        guard checksum(payload) == get(head, 40) as UInt32 else { return .broken("checksum of a record's payload differs") }
+        let found = Storage.checksum(payload)
+        guard found == get(head, 40) as UInt32 else { return .broken("checksum of a record's payload differs") }
         let entry = LogEntry(index: LogIndex(get(head, 16)), term: Term(get(head, 8)), kind: kind, payload: Array(payload))
-        return .record(Record(entry: entry, durable: LogIndex(get(head, 24)), chain: get(head, 32)))
+        return .record(Record(entry: entry, durable: LogIndex(get(head, 24)), chain: get(head, 32), checksum: found))
     }
 
     /// Whether the record continues a log whose chain is `chain`.
     package func follows(chain previous: UInt64) -> Bool {
-        chain == Self.link(previous, entry.term, entry.index, checksum(entry.payload))
+        chain == Self.link(previous, entry.term, entry.index, checksum)
     }
 
     private static func link(_ chain: UInt64, _ term: Term, _ index: LogIndex, _ payload: UInt32) -> UInt64 {

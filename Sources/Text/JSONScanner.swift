@@ -130,7 +130,8 @@ package struct JSONScanner {
         while true {
             skipSpace()
             guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else { throw error(.expected("a key in double quotes")) }
-            offsets.append(position)
+            // The first stands for itself.
+            if !members.isEmpty { offsets.append(position) }
             let key = try string()
             skipSpace()
             guard position < bytes.count, bytes[position] == UInt8(ascii: ":") else { throw error(.expected("':'")) }
@@ -144,7 +145,7 @@ package struct JSONScanner {
             position += 1
             if next == UInt8(ascii: "}") { break }
         }
-        if let second = duplicate(in: members) { throw error(.duplicateKey(members[second].key), at: offsets[second]) }
+        if let second = duplicate(in: members) { throw error(.duplicateKey(members[second].key), at: offsets[second - 1]) }
         return .map(Fields(members))
     }
 
@@ -235,6 +236,7 @@ package struct JSONScanner {
         position += 1
         let start = position
         var isASCII = true
+        skipPlainText()
         while position < bytes.count {
             let byte = bytes[position]
             if byte == UInt8(ascii: "\"") {
@@ -248,6 +250,19 @@ package struct JSONScanner {
             position += 1
         }
         throw error(.expected("the closing '\"'"))
+    }
+
+    /// Goes over ASCII that stands for itself, eight bytes at a time; what is left of it is looked at one by one.
+    private mutating func skipPlainText() {
+        let (ones, tops) = (0x0101_0101_0101_0101 as UInt64, 0x8080_8080_8080_8080 as UInt64)
+        while position + 8 <= bytes.count {
+            let word = bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+            let (quotes, backslashes) = (word ^ (ones &* 0x22), word ^ (ones &* 0x5C))
+            // The top bit of a byte is set where one is zero, below a space, or no ASCII; the lowest that is set is so rightly.
+            let found = (quotes &- ones) & ~quotes | (backslashes &- ones) & ~backslashes | (word &- ones &* 0x20) & ~word | word
+            guard found & tops == 0 else { return }
+            position += 8
+        }
     }
 
     private func text(_ slice: UnsafeRawBufferPointer, isASCII: Bool, at start: Int) throws(JSONError) -> String {

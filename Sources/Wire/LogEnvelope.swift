@@ -28,21 +28,23 @@ package struct LogEnvelope: Equatable, Sendable {
         writer.fixed(kind)
     }
 
-    /// Splits a payload into its envelope and its fields.
-    package static func decode(_ payload: ArraySlice<UInt8>) throws(WireError) -> (LogEnvelope, fields: ArraySlice<UInt8>) {
-        guard let version = payload.first else { throw .truncated(at: payload.startIndex) }
+    /// The envelope alone.
+    package static func head(of payload: [UInt8]) throws(WireError) -> LogEnvelope {
+        try payload.lent { bytes throws(WireError) in try decode(bytes).0 }
+    }
+
+    /// Splits a payload into its envelope and the place where its fields begin.
+    package static func decode(_ payload: UnsafeRawBufferPointer) throws(WireError) -> (LogEnvelope, fields: Int) {
+        guard let version = payload.first else { throw .truncated(at: 0) }
         guard version == Self.version else { throw .unsupportedEnvelope(version: version) }
-        let start = payload.startIndex
-        guard payload.count >= 12 else { throw .truncated(at: payload.endIndex) }
-        let level: UInt16 = bigEndian(payload, at: start + 1)
-        let time: UInt64 = bigEndian(payload, at: start + 3)
-        let length = Int(payload[start + 11])
-        guard payload.count >= 14 + length else { throw .truncated(at: payload.endIndex) }
-        guard let namespace = String(validating: payload[(start + 12)..<(start + 12 + length)], as: UTF8.self) else {
-            throw .badText(tag: 0, at: start + 12)
-        }
-        let kind: UInt16 = bigEndian(payload, at: start + 12 + length)
+        guard payload.count >= 12 else { throw .truncated(at: payload.count) }
+        let level: UInt16 = payload.integer(at: 1)
+        let time: UInt64 = payload.integer(at: 3)
+        let length = Int(payload[11])
+        guard payload.count >= 14 + length else { throw .truncated(at: payload.count) }
+        guard let namespace = textOf(UnsafeRawBufferPointer(rebasing: payload[12..<(12 + length)])) else { throw .badText(tag: 0, at: 12) }
+        let kind: UInt16 = payload.integer(at: 12 + length)
         let envelope = LogEnvelope(featureLevel: level, time: ClusterTime(milliseconds: time), namespace: namespace, kind: kind)
-        return (envelope, payload[(start + 14 + length)...])
+        return (envelope, 14 + length)
     }
 }

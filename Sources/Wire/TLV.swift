@@ -36,6 +36,11 @@ package struct TLVWriter: Sendable {
         bytes.append(contentsOf: value)
     }
 
+    package mutating func bytes(_ tag: UInt16, _ value: UnsafeRawBufferPointer) {
+        header(tag, .bytes, value.count)
+        bytes.append(contentsOf: value)
+    }
+
     /// A nested message; its length is put in afterwards.
     package mutating func message(_ tag: UInt16, _ body: (inout TLVWriter) -> Void) {
         header(tag, .message, 0)
@@ -49,14 +54,24 @@ package struct TLVWriter: Sendable {
     package mutating func fixed(_ value: some FixedWidthInteger) { append(value) }
     package mutating func fixed(_ value: some Sequence<UInt8>) { bytes.append(contentsOf: value) }
 
-    private mutating func integer(_ tag: UInt16, _ type: TLVType, _ value: some FixedWidthInteger) {
-        header(tag, type, value.bitWidth / 8)
-        append(value)
+    private mutating func integer<Integer: FixedWidthInteger>(_ tag: UInt16, _ type: TLVType, _ value: Integer) {
+        let length = Integer.bitWidth / 8
+        // The head has 7 bytes; the value follows at once.
+        let bits = UInt64(truncatingIfNeeded: value) << UInt64(64 - Integer.bitWidth)
+        append(Self.head(tag, type, length) | bits >> 56, bits << 8, count: 7 + length)
     }
 
-    private mutating func header(_ tag: UInt16, _ type: TLVType, _ length: Int) {
-        let word = UInt64(tag) << 40 | UInt64(type.rawValue) << 32 | UInt64(UInt32(length))
-        withUnsafeBytes(of: (word << 8).bigEndian) { bytes.append(contentsOf: $0.prefix(7)) }
+    private mutating func header(_ tag: UInt16, _ type: TLVType, _ length: Int) { append(Self.head(tag, type, length), 0, count: 7) }
+
+    private static func head(_ tag: UInt16, _ type: TLVType, _ length: Int) -> UInt64 {
+        UInt64(tag) << 48 | UInt64(type.rawValue) << 40 | UInt64(UInt32(length)) << 8
+    }
+
+    /// The first bytes of two words, in one piece: nearly all that is written is a few bytes long.
+    private mutating func append(_ first: UInt64, _ second: UInt64, count: Int) {
+        withUnsafeBytes(of: (first.bigEndian, second.bigEndian)) {
+            bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<count]))
+        }
     }
 
     private mutating func append(_ value: some FixedWidthInteger) {
@@ -64,14 +79,14 @@ package struct TLVWriter: Sendable {
     }
 }
 
-/// One field as read.
-package struct TLVField: Sendable {
+/// One field as read. Valid only while the bytes are that it was read from: it holds on to nothing, for there are some forty in an entry of the log.
+package struct TLVField {
     package let tag: UInt16
     package let type: UInt8
+    fileprivate let depth: UInt8
     /// Where its value starts, from the start of what was given to the outermost reader.
     package let offset: Int
-    package let value: ArraySlice<UInt8>
-    fileprivate let depth: Int
+    package let value: UnsafeRawBufferPointer
 
     package func u8() throws(WireError) -> UInt8 { try integer(.u8) }
     package func u16() throws(WireError) -> UInt16 { try integer(.u16) }
@@ -90,13 +105,14 @@ package struct TLVField: Sendable {
 
     package func string() throws(WireError) -> String {
         try require(.string)
-        guard let text = String(validating: value, as: UTF8.self) else { throw .badText(tag: tag, at: offset) }
+        guard let text = textOf(value) else { throw .badText(tag: tag, at: offset) }
         return text
     }
 
-    package func bytes() throws(WireError) -> [UInt8] { Array(try byteSlice()) }
+    package func bytes() throws(WireError) -> [UInt8] { Array(try rawBytes()) }
 
-    package func byteSlice() throws(WireError) -> ArraySlice<UInt8> {
+    /// Valid as long as the field is.
+    package func rawBytes() throws(WireError) -> UnsafeRawBufferPointer {
         try require(.bytes)
         return value
     }
@@ -105,72 +121,86 @@ package struct TLVField: Sendable {
     package func message(repeating repeated: UInt64 = 0) throws(WireError) -> TLVReader {
         try require(.message)
         guard depth < TLVReader.depthLimit else { throw .tooDeep(limit: TLVReader.depthLimit, at: offset) }
-        return TLVReader(value, repeating: repeated, depth: depth + 1)
+        return TLVReader(value, offset: offset, repeating: repeated, depth: depth + 1)
     }
 
     package func bad(_ reason: String) -> WireError { .badValue(tag: tag, reason: reason, at: offset) }
     package var unknown: WireError { .unknownField(tag: tag, at: offset) }
 
+    @inline(__always)
     private func require(_ expected: TLVType) throws(WireError) {
         guard type == expected.rawValue else { throw .wrongType(tag: tag, expected: expected, found: type, at: offset) }
     }
 
+    @inline(__always)
     private func integer<T: FixedWidthInteger>(_ expected: TLVType) throws(WireError) -> T {
         try require(expected)
         guard value.count == T.bitWidth / 8 else { throw .badLength(tag: tag, length: value.count, at: offset) }
-        return bigEndian(value, at: value.startIndex)
+        return value.integer(at: 0)
     }
 }
 
-/// Reads fields one after the other; refuses what is malformed, never traps.
-package struct TLVReader: Sendable {
+/// Reads fields one after the other; refuses what is malformed, never traps. Valid only while the bytes are that it reads.
+package struct TLVReader {
     package static let depthLimit = 8
     package static let fieldLimit = 1 << 20
 
-    private let bytes: ArraySlice<UInt8>
+    private let bytes: UnsafeRawBufferPointer
+    /// Of the first of them, from the start of what was given to the outermost reader.
+    private let origin: Int
     private let repeated: UInt64
-    private let depth: Int
+    private let depth: UInt8
     private let limit: Int
-    private var position: Int
+    private var position = 0
     private var seen: UInt64 = 0
     private var count = 0
 
     /// - Parameters:
+    ///   - offset: what errors count from, where the bytes are a part of more.
     ///   - repeated: bit n set when tag n (below 64) may come more than once.
     ///   - limit: how many fields may come at most.
-    package init(_ bytes: ArraySlice<UInt8>, repeating repeated: UInt64 = 0, limit: Int = fieldLimit) {
-        self.init(bytes, repeating: repeated, depth: 0, limit: limit)
+    package init(_ bytes: UnsafeRawBufferPointer, offset: Int = 0, repeating repeated: UInt64 = 0, limit: Int = fieldLimit) {
+        self.init(bytes, offset: offset, repeating: repeated, depth: 0, limit: limit)
     }
 
-    fileprivate init(_ bytes: ArraySlice<UInt8>, repeating repeated: UInt64, depth: Int, limit: Int = fieldLimit) {
+    fileprivate init(_ bytes: UnsafeRawBufferPointer, offset: Int, repeating repeated: UInt64, depth: UInt8, limit: Int = fieldLimit) {
         self.limit = limit
         self.bytes = bytes
         self.repeated = repeated
         self.depth = depth
-        position = bytes.startIndex
+        origin = offset
     }
 
     /// The next field, or nil at the end.
     package mutating func next() throws(WireError) -> TLVField? {
-        guard position < bytes.endIndex else { return nil }
-        guard position + 7 <= bytes.endIndex else { throw .truncated(at: position) }
-        let tag: UInt16 = bigEndian(bytes, at: position)
+        guard position < bytes.count else { return nil }
+        guard position + 7 <= bytes.count else { throw .truncated(at: origin + position) }
+        let tag: UInt16 = bytes.integer(at: position)
         let type = bytes[position + 2]
-        let length = Int(bigEndian(bytes, at: position + 3) as UInt32)
+        let length = Int(bytes.integer(at: position + 3) as UInt32)
         let start = position + 7
-        guard length <= bytes.endIndex - start else { throw .badLength(tag: tag, length: length, at: position) }
+        guard length <= bytes.count - start else { throw .badLength(tag: tag, length: length, at: origin + position) }
         try note(tag)
         position = start + length
-        return TLVField(tag: tag, type: type, offset: start, value: bytes[start..<position], depth: depth)
+        let value = UnsafeRawBufferPointer(rebasing: bytes[start..<position])
+        return TLVField(tag: tag, type: type, depth: depth, offset: origin + start, value: value)
     }
 
+    @inline(__always)
     private mutating func note(_ tag: UInt16) throws(WireError) {
         count += 1
-        guard count <= limit else { throw .tooManyFields(limit: limit, at: position) }
+        guard count <= limit else { throw .tooManyFields(limit: limit, at: origin + position) }
         guard tag < 64 else { return }
         let bit: UInt64 = 1 << UInt64(tag)
-        guard seen & bit == 0 || repeated & bit != 0 else { throw .duplicateField(tag: tag, at: position) }
+        guard seen & bit == 0 || repeated & bit != 0 else { throw .duplicateField(tag: tag, at: origin + position) }
         seen |= bit
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// Lends the bytes to a reader of them; nothing of it may be kept but what it has copied.
+    package func lent<Result>(_ read: (UnsafeRawBufferPointer) throws(WireError) -> Result) throws(WireError) -> Result {
+        try withUnsafeBufferPointer { bytes throws(WireError) in try read(UnsafeRawBufferPointer(bytes)) }
     }
 }
 
@@ -179,10 +209,24 @@ package func bigEndian<T: FixedWidthInteger>(_ bytes: ArraySlice<UInt8>, at inde
     bytes.withUnsafeBytes { T(bigEndian: $0.loadUnaligned(fromByteOffset: index - bytes.startIndex, as: T.self)) }
 }
 
-extension Optional {
-    /// The field's value, or the error that names what lacks it.
-    package func required(_ tag: UInt16, of what: String) throws(WireError) -> Wrapped {
-        guard let self else { throw .missingField(tag: tag, of: what) }
-        return self
+/// Bytes as text; nil when they are no UTF-8. Nearly all text is ASCII, which needs only one look at eight of them at a time.
+func textOf(_ bytes: UnsafeRawBufferPointer) -> String? {
+    let text = String(decoding: bytes.assumingMemoryBound(to: UInt8.self), as: UTF8.self)
+    if isASCII(bytes) { return text }
+    // Where something was put in place of what is no text, they differ.
+    let isSame = text.utf8.withContiguousStorageIfAvailable { $0.elementsEqual(bytes) } ?? text.utf8.elementsEqual(bytes)
+    return isSame ? text : nil
+}
+
+private func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var (position, found) = (0, 0 as UInt64)
+    while position + 8 <= bytes.count {
+        found |= bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+        position += 8
     }
+    while position < bytes.count {
+        found |= UInt64(bytes[position])
+        position += 1
+    }
+    return found & 0x8080_8080_8080_8080 == 0
 }

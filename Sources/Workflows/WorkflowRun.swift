@@ -66,23 +66,7 @@ package struct WorkflowRun: Equatable, Sendable {
     /// How long after the attempt's own timeout the coordinator waits for its report.
     package static let reportGrace = Duration.seconds(10)
 
-    package let id: RunID
-    package let namespace: Namespace
-    package let workflow: String
-    /// The catalog version that brought the definition: what the run is pinned to.
-    package let definitionVersion: UInt64
-    /// What the definition's `metadata.version` says.
-    package let version: String?
-    /// `set/rule`.
-    package let rule: String
-    package let message: Message
-    package let params: Value?
-    package let trace: TraceContext?
-    package let createdAt: ClusterTime
-    package let deadline: ClusterTime?
-    /// Further runs that may follow if this one fails.
-    package let retriesLeft: Int
-    package let retryOf: RunID?
+    package let origin: RunOrigin
 
     package var revision: UInt64 = 0
     package var state = State.running
@@ -96,20 +80,12 @@ package struct WorkflowRun: Equatable, Sendable {
         timeout: Duration?,
         retriesLeft: Int, retryOf: RunID?, trace: TraceContext?, now: ClusterTime
     ) {
-        self.id = id
-        namespace = definition.namespace
-        workflow = definition.name
-        self.definitionVersion = definitionVersion
-        version = definition.version
-        self.rule = rule
-        self.message = message
-        self.params = params
-        self.trace = trace
-        createdAt = now
-        deadline = [timeout, definition.timeout].compactMap(\.self).min().map { now.advanced(by: $0) }
-        self.retriesLeft = retriesLeft
-        self.retryOf = retryOf
-        tasks = definition.tasks.map { TaskRecord(name: $0.name, kind: $0.kind) }
+        self.init(
+            id: id, namespace: definition.namespace, workflow: definition.name, definitionVersion: definitionVersion,
+            version: definition.version, rule: rule, message: message, params: params, trace: trace, createdAt: now,
+            deadline: [timeout, definition.timeout].compactMap(\.self).min().map { now.advanced(by: $0) }, retriesLeft: retriesLeft,
+            retryOf: retryOf,
+            tasks: definition.tasks.map { TaskRecord(name: $0.name, kind: $0.kind) })
     }
 
     /// As stored; for those who read it back.
@@ -118,21 +94,26 @@ package struct WorkflowRun: Equatable, Sendable {
         params: Value?, trace: TraceContext?, createdAt: ClusterTime, deadline: ClusterTime?, retriesLeft: Int, retryOf: RunID?,
         tasks: [TaskRecord]
     ) {
-        self.id = id
-        self.namespace = namespace
-        self.workflow = workflow
-        self.definitionVersion = definitionVersion
-        self.version = version
-        self.rule = rule
-        self.message = message
-        self.params = params
-        self.trace = trace
-        self.createdAt = createdAt
-        self.deadline = deadline
-        self.retriesLeft = retriesLeft
-        self.retryOf = retryOf
+        origin = RunOrigin(
+            id: id, namespace: namespace, workflow: workflow, definitionVersion: definitionVersion, version: version, rule: rule,
+            message: message, params: params, trace: trace, createdAt: createdAt, deadline: deadline, retriesLeft: retriesLeft,
+            retryOf: retryOf)
         self.tasks = tasks
     }
+
+    package var id: RunID { origin.id }
+    package var namespace: Namespace { origin.namespace }
+    package var workflow: String { origin.workflow }
+    package var definitionVersion: UInt64 { origin.definitionVersion }
+    package var version: String? { origin.version }
+    package var rule: String { origin.rule }
+    package var message: Message { origin.message }
+    package var params: Value? { origin.params }
+    package var trace: TraceContext? { origin.trace }
+    package var createdAt: ClusterTime { origin.createdAt }
+    package var deadline: ClusterTime? { origin.deadline }
+    package var retriesLeft: Int { origin.retriesLeft }
+    package var retryOf: RunID? { origin.retryOf }
 
     /// What `input` means in its templates.
     package var input: Value { params ?? message.value }

@@ -268,6 +268,8 @@ struct ComeBackTests {
         try await withRaft { stage in
             let (member, number) = try await follower(stage)
             let index = member.status.commitIndex
+            // What its own disk does not have yet is not written down.
+            #expect(await eventually { member.driver.commitMark?.index == index })
             // As the gathering does it, time and again.
             try member.driver.keep(try #require(member.driver.commitMark))
             for member in stage.members { await stage.stop(member) }

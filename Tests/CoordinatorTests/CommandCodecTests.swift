@@ -197,8 +197,24 @@ struct CommandCodecTests {
     @Test func `entries of every level up to this program's are read, and it writes the least that suffices`() throws {
         #expect(CommandCodec.featureLevel == 4)
         for level: UInt16 in [0, 1, 2, 3, 4] { #expect(refusal(entry(level: level) { _ in }) == nil, "level \(level)") }
-        let (envelope, _) = try LogEnvelope.decode(CommandCodec.encode([], time: time)[...])
+        let envelope = try LogEnvelope.head(of: CommandCodec.encode([], time: time))
         #expect(envelope.featureLevel == 1)
+    }
+
+    @Test func `a run's own message is not taken for the one beside it`() throws {
+        let run = try run()
+        for (place, data) in [Value.map(Fields([.init("amount", 25_001)])), ["amount": 25_000], nil].enumerated() {
+            var message = run.message
+            message.data = data
+            let command = Command.submit(Submit(message: message, catalogVersion: 1, matched: [], runs: [run, run]))
+            #expect(try CommandCodec.decode(CommandCodec.encode([command], time: time)).commands == [command], "\(place)")
+        }
+    }
+
+    @Test func `a missing field is named`() throws {
+        let (absent, present): (UInt8?, UInt8?) = (nil, 4)
+        #expect(throws: WireError.missingField(tag: 3, of: "a task")) { try absent.required(3, of: "a task") }
+        #expect(try present.required(3, of: "a task") == 4)
     }
 
     @Test func `an unknown command is refused by its number`() {

@@ -21,6 +21,18 @@ struct DedupWindowTests {
         #expect(window.count == 2)
     }
 
+    @Test func `with many more keys than were expected it still says of others at once that they are new`() {
+        var generator = SeededGenerator(seed: 5)
+        func key() -> StateDigest { StateDigest(high: generator.next(), low: generator.next()) }
+        var window = DedupWindow()
+        let keys = (0..<40_000).map { _ in key() }
+        for key in keys { window.insert(key, runs: [run(1)], at: time(0)) }
+        #expect(window.generations.count == 1)
+        #expect(keys.allSatisfy { window.runs(of: $0) == [run(1)] })
+        let taken = (0..<10_000).count { _ in window.generations[0].filter.mayContain(key()) }
+        #expect(taken < 100, "\(taken)")
+    }
+
     @Test func `a key is kept for the age at least, and goes with its generation`() {
         var window = DedupWindow(age: .seconds(600))
         window.insert(key(1), runs: [], at: time(0))

@@ -73,7 +73,7 @@ struct FeatureLevelTests {
         ]
         for (command, level) in commands {
             #expect(command.neededLevel == level, "\(command.kind)")
-            let (envelope, _) = try LogEnvelope.decode(CommandCodec.encode([.digest(StateDigest()), command], time: .zero)[...])
+            let envelope = try LogEnvelope.head(of: CommandCodec.encode([.digest(StateDigest()), command], time: .zero))
             #expect(envelope.featureLevel == level, "\(command.kind)")
         }
     }

@@ -70,6 +70,29 @@ struct RaftLogTests {
         #expect(log.lastIndex == LogIndex(7))
     }
 
+    @Test func `a log that is read back keeps its newest entries, and is the one that a core is given entry by entry`() {
+        let all = entries([1, 1, 2], from: 1) + [change(4, 2, nodes(1, 2))] + entries([2, 3, 3, 3], from: 5)
+        for bytes in [0, 60, 150, 1 << 20] {
+            var core = RaftCore(
+                id: nodes(1)[0], settings: RaftSettings().validated(), hardState: HardState(term: Term(3), vote: nil), snapshot: nil,
+                configuration: Configuration(voters: nodes(1...3)), seed: 1, now: Instant(nanoseconds: 0))
+            var (read, plain) = (core.log, core.log)
+            for entry in all {
+                read.restore(entry, keeping: bytes)
+                plain.append(entry)
+            }
+            #expect(read.firstKept.number > (bytes == 1 << 20 ? 0 : 1), "\(bytes) bytes")
+            #expect((1...9).map { read.term(at: LogIndex($0)) } == (1...9).map { plain.term(at: LogIndex($0)) })
+            #expect(read.configuration == plain.configuration && read.configurationIndex == LogIndex(4))
+            core.restore(read)
+            #expect(core.log == read && core.durableIndex == LogIndex(8))
+            read.truncate(after: LogIndex(3))
+            plain.truncate(after: LogIndex(3))
+            #expect(read.lastIndex == LogIndex(3) && read.configurationIndex == .zero)
+            #expect(read.firstKept >= plain.firstKept)
+        }
+    }
+
     @Test func `a snapshot takes the place of all of it`() {
         var log = log([1, 1, 1])
         log.reset(to: mark(9, term: 4, voters: nodes(7)))

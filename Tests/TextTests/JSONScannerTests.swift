@@ -164,6 +164,28 @@ struct JSONScannerTests {
         ("9007199254740993", .int(9_007_199_254_740_993)),
     ]
 
+    @Test(arguments: [#"\n"#, #"\""#, #"\\"#, "é", "\u{7F}", " ", "~", "\u{10FFFF}"])
+    func `what is not plain is seen wherever it stands in a string`(piece: String) throws {
+        let meant = piece.hasPrefix("\\") ? ["n": "\n", "\"": "\"", "\\": "\\"][String(piece.dropFirst())] ?? "" : piece
+        for before in 0...18 {
+            for after in 0...9 {
+                let (start, end) = (String(repeating: "a", count: before), String(repeating: "z", count: after))
+                #expect(try JSONScanner.parse("\"\(start)\(piece)\(end)\"") == .string(start + meant + end))
+            }
+        }
+    }
+
+    @Test func `a control character and an end that is missing are seen wherever they stand in a string`() {
+        for before in 0...18 {
+            for byte in [0, 1, 10, 0x1F] as [UInt8] {
+                let text = [0x22] + [UInt8](repeating: 0x61, count: before) + [byte] + [UInt8](repeating: 0x62, count: 9) + [0x22]
+                #expect(throws: JSONError(reason: .controlCharacter(byte), offset: before + 1)) { try JSONScanner.parse(text) }
+            }
+            let open = [0x22] + [UInt8](repeating: 0x61, count: before)
+            #expect(throws: JSONError(reason: .expected("the closing '\"'"), offset: before + 1)) { try JSONScanner.parse(open) }
+        }
+    }
+
     @Test func `integers stay exact while 64 bits hold them`() throws {
         for (text, expected) in Self.numbers {
             let value = try JSONScanner.parse(text)

@@ -10,7 +10,7 @@ struct LogEnvelopeTests {
 
     private let golden = bytes(hex: "01 0003 0000018f3b1e7c2a 07 64656661756c74 0102")
 
-    private func decoded(_ bytes: ArraySlice<UInt8>) throws(WireError) -> LogEnvelope { try LogEnvelope.decode(bytes).0 }
+    private func decoded(_ bytes: ArraySlice<UInt8>) throws(WireError) -> LogEnvelope { try LogEnvelope.head(of: Array(bytes)) }
 
     @Test func `the golden bytes stay`() throws {
         var writer = TLVWriter()
@@ -26,20 +26,24 @@ struct LogEnvelopeTests {
         envelope.encode(into: &writer)
         writer.u8(1, 9)
         let written: [UInt8] = writer.bytes
-        let (head, fields) = try LogEnvelope.decode(written[...])
+        let (head, start) = try written.lent { bytes throws(WireError) in try LogEnvelope.decode(bytes) }
         #expect(head == envelope)
+        let fields = written[start...]
         #expect(Array(fields) == bytes(hex: "0001 01 00000001 09"))
         var reader = TLVReader(fields)
         let field = try reader.next()
-        let value = try field.required(1, of: "it").u8()
+        let value = try #require(field).u8()
         #expect(value == 9)
     }
 
     @Test func `it reads inside a larger buffer`() throws {
         var buffer: [UInt8] = [0xFF, 0xFF, 0xFF]
         buffer.append(contentsOf: golden)
-        let read = try decoded(buffer[3...])
-        #expect(read == envelope)
+        let read = try buffer.lent { bytes throws(WireError) in
+            try LogEnvelope.decode(UnsafeRawBufferPointer(rebasing: bytes[3...]))
+        }
+        #expect(read.0 == envelope)
+        #expect(read.fields == golden.count)
     }
 
     @Test func `any envelope reads back`() throws {

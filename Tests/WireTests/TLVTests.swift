@@ -102,7 +102,7 @@ struct TLVTests {
         for content in contents {
             let field = try single { $0.bytes(1, content) }
             let copied = try field.bytes()
-            let sliced = try field.byteSlice()
+            let sliced = try field.rawBytes()
             #expect(copied == content)
             #expect(Array(sliced) == content)
         }
@@ -174,7 +174,7 @@ struct TLVTests {
             (failure { try text.u32() }, wrong(.u32, .string)), (failure { try text.u64() }, wrong(.u64, .string)),
             (failure { try text.i64() }, wrong(.i64, .string)), (failure { try text.double() }, wrong(.double, .string)),
             (failure { try text.bool() }, wrong(.bool, .string)), (failure { try number.string() }, wrong(.string, .u8)),
-            (failure { try number.bytes() }, wrong(.bytes, .u8)), (failure { try number.byteSlice() }, wrong(.bytes, .u8)),
+            (failure { try number.bytes() }, wrong(.bytes, .u8)), (failure { try number.rawBytes() }, wrong(.bytes, .u8)),
             (failure { try number.message() }, wrong(.message, .u8)),
         ]
         for (error, expected) in refused { #expect(error == expected) }
@@ -219,15 +219,6 @@ struct TLVTests {
         var free = TLVReader(high[...])
         let highFields = try drain(&free)
         #expect(highFields.count == 2)
-    }
-
-    @Test func `a missing field is named`() throws {
-        let absent: UInt8? = nil
-        let error = failure { try absent.required(3, of: "a task") }
-        #expect(error == WireError.missingField(tag: 3, of: "a task"))
-        let present: UInt8? = 4
-        let value = try present.required(3, of: "a task")
-        #expect(value == 4)
     }
 
     @Test func `messages may nest 8 deep and no deeper`() throws {

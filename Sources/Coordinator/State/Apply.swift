@@ -16,7 +16,15 @@ package struct Applied: Sendable {
     package var outcomes: [CommandOutcome] = []
     /// In the order they happened.
     package var history: [HistoryItem] = []
+    /// False where what leaves the state is kept already.
+    var keepsHistory = true
     package init() {}
+
+    /// For the next entry.
+    mutating func clear() {
+        outcomes.removeAll(keepingCapacity: true)
+        history.removeAll(keepingCapacity: true)
+    }
 }
 
 /// What leaves the state for the history.
@@ -85,10 +93,13 @@ extension CoordinatorState {
         let ids = submit.runs.map(\.id)
         dedup.insert(key, runs: ids, at: time)
         totals.accepted += 1
-        output.history.append(
-            .message(
-                AcceptedMessage(
-                    message: submit.message, catalogVersion: submit.catalogVersion, matched: submit.matched, runs: ids, acceptedAt: time)))
+        if output.keepsHistory {
+            output.history.append(
+                .message(
+                    AcceptedMessage(
+                        message: submit.message, catalogVersion: submit.catalogVersion, matched: submit.matched, runs: ids, acceptedAt: time
+                    )))
+        }
         for run in submit.runs { start(run, &output) }
         return .done
     }
@@ -134,7 +145,7 @@ extension CoordinatorState {
     private mutating func archive(_ run: WorkflowRun, _ output: inout Applied) {
         totals.runsEnded += 1
         for task in run.tasks where task.state == .succeeded { totals.tasksSucceeded += 1 }
-        output.history.append(.run(run))
+        if output.keepsHistory { output.history.append(.run(run)) }
     }
 
     private mutating func noteAssignments(_ run: WorkflowRun) {
@@ -150,19 +161,20 @@ extension CoordinatorState {
 
     private mutating func pin(_ run: WorkflowRun) {
         let key = pinKey(run)
-        if var pin = pins[key] {
-            pin.openRuns += 1
-            pins[key] = pin
-        } else if let record = definitions[key.key] {
+        // In its place: one look instead of two.
+        if (pins[key]?.openRuns += 1) != nil { return }
+        if let record = definitions[key.key] {
             pins[key] = Pin(record: record, openRuns: 1)
         }
     }
 
     private mutating func unpin(_ run: WorkflowRun) {
         let key = pinKey(run)
-        guard var pin = pins[key] else { return }
-        pin.openRuns -= 1
-        pins[key] = pin.openRuns > 0 ? pin : nil
+        func drop(_ pin: inout Pin?) {
+            guard let open = pin?.openRuns else { return }
+            if open > 1 { pin?.openRuns = open - 1 } else { pin = nil }
+        }
+        drop(&pins[key])
     }
 
     // MARK: The catalog

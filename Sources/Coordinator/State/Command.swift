@@ -3,9 +3,10 @@ package import Workflows
 
 /// What the log records: decisions, made before they were proposed. Applying one checks its preconditions and copies.
 package enum Command: Equatable, Sendable {
-    case submit(Submit)
-    case settle(Settle)
-    case start(Start)
+    // Apart from the case, so that whoever hands a command on copies none of what is in it.
+    indirect case submit(Submit)
+    indirect case settle(Settle)
+    indirect case start(Start)
     case stage(Stage)
     case activate(Activate)
     case digest(StateDigest)

@@ -15,12 +15,16 @@ package enum CommandCodec {
     }
 
     package static func decode(_ payload: [UInt8]) throws(WireError) -> (time: ClusterTime, commands: [Command]) {
-        let (envelope, fields) = try LogEnvelope.decode(payload[...])
+        try payload.withUnsafeBufferPointer { bytes throws(WireError) in try decode(UnsafeRawBufferPointer(bytes)) }
+    }
+
+    private static func decode(_ payload: UnsafeRawBufferPointer) throws(WireError) -> (time: ClusterTime, commands: [Command]) {
+        let (envelope, fields) = try LogEnvelope.decode(payload)
         guard envelope.featureLevel <= featureLevel else {
             throw .unsupportedFeatureLevel(envelope.featureLevel, supported: featureLevel)
         }
         guard envelope.kind == batchKind else { throw .unknownCommand(kind: envelope.kind) }
-        var reader = TLVReader(fields, repeating: 1 << 1)
+        var reader = TLVReader(UnsafeRawBufferPointer(rebasing: payload[fields...]), offset: fields, repeating: 1 << 1)
         var commands: [Command] = []
         while let field = try reader.next() {
             guard field.tag == 1 else { throw field.unknown }
@@ -156,14 +160,17 @@ extension Submit {
     fileprivate init(_ field: TLVField) throws(WireError) {
         var reader = try field.message(repeating: 1 << 3 | 1 << 4)
         var message: Message?
+        var known: KnownMessage?
         var version: UInt64?
         (matched, runs) = ([], [])
         while let part = try reader.next() {
             switch part.tag {
-            case 1: message = try part.storedMessage()
+            case 1:
+                let read = try part.storedMessage()
+                (message, known) = (read, KnownMessage(field: part, message: read))
             case 2: version = try part.u64()
             case 3: matched.append(try part.string())
-            case 4: runs.append(try part.run())
+            case 4: runs.append(try part.run(of: known))
             default: throw part.unknown
             }
         }
@@ -205,7 +212,7 @@ extension Settle {
             case 2: run = try part.id()
             case 3: numbers.expected = try part.u64()
             case 4: numbers.revision = try part.u64()
-            case 5: state = try part.word(WorkflowRun.State.self)
+            case 5: state = try part.word(.runStates)
             case 6: rest.endedAt = try part.time()
             case 7: rest.output = try part.value()
             case 8: rest.error = try part.taskError()

@@ -13,7 +13,7 @@ package struct DedupWindow: Sendable {
         var keys: TreeDictionary<StateDigest, [RunID]> = [:]
         var digest = StateDigest()
         /// Nearly all messages are new: the others are asked for one by one only where this says that it may be worth it.
-        let filter: KeyFilter
+        private(set) var filter: KeyFilter
 
         init(since: ClusterTime, keys: TreeDictionary<StateDigest, [RunID]> = [:], digest: StateDigest = StateDigest(), expected: Int) {
             (self.since, self.keys, self.digest) = (since, keys, digest)
@@ -25,6 +25,8 @@ package struct DedupWindow: Sendable {
             keys[key] = runs
             digest += record
             filter.insert(key)
+            // One that is too small says nothing any more.
+            if keys.count > filter.limit { self = Generation(since: since, keys: keys, digest: digest, expected: 4 * keys.count) }
         }
     }
 

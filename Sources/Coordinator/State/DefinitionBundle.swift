@@ -10,12 +10,14 @@ package enum DefinitionBundle {
     }
 
     package static func decode(_ bytes: [UInt8]) throws(WireError) -> [DefinitionRecord] {
-        var reader = TLVReader(bytes[...], repeating: 1 << 1)
-        var records: [DefinitionRecord] = []
-        while let field = try reader.next() {
-            guard field.tag == 1 else { throw field.unknown }
-            records.append(try field.definition())
+        try bytes.lent { bytes throws(WireError) in
+            var reader = TLVReader(bytes, repeating: 1 << 1)
+            var records: [DefinitionRecord] = []
+            while let field = try reader.next() {
+                guard field.tag == 1 else { throw field.unknown }
+                records.append(try field.definition())
+            }
+            return records
         }
-        return records
     }
 }

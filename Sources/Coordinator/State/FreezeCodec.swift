@@ -14,7 +14,7 @@ extension FreezeChange {
         var (part, isFrozen, reason): (Freeze.Part?, Bool?, String) = (nil, nil, "")
         while let item = try reader.next() {
             switch item.tag {
-            case 1: part = try item.word(Freeze.Part.self)
+            case 1: part = try item.word(.parts)
             case 2: isFrozen = try item.bool()
             case 3: reason = try item.string()
             default: throw item.unknown

@@ -13,12 +13,15 @@ final class KeyFilter: Sendable {
 
     private nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>
     private let count: Int
+    /// Keys that it is for.
+    let limit: Int
 
     /// - Parameter keys: that are expected; beyond them it says "maybe" more often. Of so many about one in 300 others is taken for one.
     init(keys: Int) {
         var count = 1
         while count * UInt64.bitWidth < keys * Self.bitsPerKey { count *= 2 }
         self.count = count
+        limit = keys
         words = .allocate(capacity: count)
         for place in 0..<count { (words + place).initialize(to: Atomic(0)) }
     }

@@ -5,19 +5,20 @@ package import Workflows
 extension TLVWriter {
     package mutating func run(_ tag: UInt16, _ run: WorkflowRun) {
         message(tag) { writer in
-            writer.id(1, run.id)
-            writer.string(2, run.namespace.text)
-            writer.string(3, run.workflow)
-            writer.u64(4, run.definitionVersion)
-            writer.string(optional: 5, run.version)
-            writer.string(6, run.rule)
-            writer.message(7, run.message)
-            writer.value(8, run.params)
-            writer.trace(9, run.trace)
-            writer.time(10, run.createdAt)
-            writer.time(11, run.deadline)
-            writer.u32(12, UInt32(run.retriesLeft))
-            writer.id(13, run.retryOf)
+            let origin = run.origin
+            writer.id(1, origin.id)
+            writer.string(2, origin.namespace.text)
+            writer.string(3, origin.workflow)
+            writer.u64(4, origin.definitionVersion)
+            writer.string(optional: 5, origin.version)
+            writer.string(6, origin.rule)
+            writer.message(7, origin.message)
+            writer.value(8, origin.params)
+            writer.trace(9, origin.trace)
+            writer.time(10, origin.createdAt)
+            writer.time(11, origin.deadline)
+            writer.u32(12, UInt32(origin.retriesLeft))
+            writer.id(13, origin.retryOf)
             writer.u64(14, run.revision)
             writer.string(15, run.state.rawValue)
             writer.time(16, run.endedAt)
@@ -51,9 +52,10 @@ extension TLVWriter {
 }
 
 extension TLVField {
-    package func run() throws(WireError) -> WorkflowRun {
+    /// - Parameter known: a message that was read before, which is mostly the run's own.
+    package func run(of known: KnownMessage? = nil) throws(WireError) -> WorkflowRun {
         var reader = try message(repeating: 1 << 20)
-        var head = RunHead()
+        var head = RunHead(known: known)
         var tasks: [TaskRecord] = []
         while let field = try reader.next() {
             if field.tag == 20 { tasks.append(try field.task()) } else { try head.read(field) }
@@ -67,8 +69,8 @@ extension TLVField {
         while let field = try reader.next() {
             switch field.tag {
             case 1: task.name = try field.string()
-            case 2: task.kind = try field.word(TaskKind.self)
-            case 3: task.state = try field.word(TaskState.self)
+            case 2: task.kind = try field.word(.kinds)
+            case 3: task.state = try field.word(.states)
             case 4: task.attempts = Int(try field.u32())
             case 5: task.failures = Int(try field.u32())
             case 6: task.losses = Int(try field.u32())
@@ -90,26 +92,58 @@ extension TLVField {
     }
 }
 
+/// A message that was read, beside the bytes that it was read from: an entry has a message twice, by itself and in the run that it starts.
+package struct KnownMessage {
+    let field: TLVField
+    let message: Message
+
+    /// Nil when the field has other bytes.
+    func message(of other: TLVField) -> Message? {
+        guard other.type == field.type, other.value.count == field.value.count else { return nil }
+        return Self.areSame(other.value, field.value) ? message : nil
+    }
+
+    /// Of one length; eight bytes at a time.
+    private static func areSame(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        var place = 0
+        while place + 8 <= left.count {
+            let (a, b) = (
+                left.loadUnaligned(fromByteOffset: place, as: UInt64.self), right.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            )
+            guard a == b else { return false }
+            place += 8
+        }
+        while place < left.count {
+            guard left[place] == right[place] else { return false }
+            place += 1
+        }
+        return true
+    }
+}
+
 /// The fields of a run as they come in, before it is known that all are there.
 private struct RunHead {
-    var id: RunID?
-    var namespace: Namespace?
-    var workflow: String?
-    var definitionVersion: UInt64?
-    var version: String?
-    var rule: String?
-    var message: Message?
-    var params: Value?
-    var trace: TraceContext?
-    var createdAt: ClusterTime?
-    var deadline: ClusterTime?
-    var retriesLeft = 0
-    var retryOf: RunID?
-    var revision: UInt64 = 0
-    var state = WorkflowRun.State.running
-    var endedAt: ClusterTime?
-    var output: Value?
-    var error: TaskError?
+    let known: KnownMessage?
+    private var id: RunID?
+    private var namespace: Namespace?
+    private var workflow: String?
+    private var definitionVersion: UInt64?
+    private var version: String?
+    private var rule: String?
+    private var message: Message?
+    private var params: Value?
+    private var trace: TraceContext?
+    private var createdAt: ClusterTime?
+    private var deadline: ClusterTime?
+    private var retriesLeft = 0
+    private var retryOf: RunID?
+    private var revision: UInt64 = 0
+    private var state = WorkflowRun.State.running
+    private var endedAt: ClusterTime?
+    private var output: Value?
+    private var error: TaskError?
+
+    init(known: KnownMessage?) { self.known = known }
 
     mutating func read(_ field: TLVField) throws(WireError) {
         switch field.tag {
@@ -119,7 +153,7 @@ private struct RunHead {
         case 4: definitionVersion = try field.u64()
         case 5: version = try field.string()
         case 6: rule = try field.string()
-        case 7: message = try field.storedMessage()
+        case 7: if let same = known?.message(of: field) { message = same } else { message = try field.storedMessage() }
         case 8: params = try field.value()
         case 9: trace = try field.trace()
         case 10: createdAt = try field.time()
@@ -127,7 +161,7 @@ private struct RunHead {
         case 12: retriesLeft = Int(try field.u32())
         case 13: retryOf = try field.id()
         case 14: revision = try field.u64()
-        case 15: state = try field.word(WorkflowRun.State.self)
+        case 15: state = try field.word(.runStates)
         case 16: endedAt = try field.time()
         case 17: output = try field.value()
         case 18: error = try field.taskError()

@@ -143,7 +143,11 @@ package struct StateCodec {
 
     /// Rebuilds the state and checks it against the digest at its end.
     package static func decode(_ bytes: [UInt8], dedup: DedupWindow) throws(WireError) -> CoordinatorState {
-        var reader = TLVReader(bytes[...], repeating: ~0, limit: .max)
+        try bytes.lent { bytes throws(WireError) in try decode(bytes, dedup: dedup) }
+    }
+
+    private static func decode(_ bytes: UnsafeRawBufferPointer, dedup: DedupWindow) throws(WireError) -> CoordinatorState {
+        var reader = TLVReader(bytes, repeating: ~0, limit: .max)
         guard let first = try reader.next(), first.tag == Tag.head else { throw .missingField(tag: Tag.head, of: "snapshot") }
         var state = try head(first, dedup)
         var generation: DedupWindow.Generation?

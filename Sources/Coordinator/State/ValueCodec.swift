@@ -3,6 +3,20 @@ import Text
 package import Wire
 import Workflows
 
+/// All words that a field may have. To make one of its raw value takes far longer than to look at them all, and every task has two.
+struct Words<Word: Sendable>: Sendable {
+    let known: [(text: String, word: Word)]
+}
+
+extension Words where Word: RawRepresentable & CaseIterable, Word.RawValue == String {
+    fileprivate init(_ type: Word.Type) { known = Word.allCases.map { ($0.rawValue, $0) } }
+}
+
+extension Words where Word == TaskKind { static let kinds = Words(TaskKind.self) }
+extension Words where Word == TaskState { static let states = Words(TaskState.self) }
+extension Words where Word == WorkflowRun.State { static let runStates = Words(WorkflowRun.State.self) }
+extension Words where Word == Freeze.Part { static let parts = Words(Freeze.Part.self) }
+
 /// How deep a stored value may nest; above what any message or result may have.
 private let storedDepth = 256
 
@@ -14,9 +28,7 @@ extension TLVWriter {
 
     mutating func id(_ tag: UInt16, _ id: UUIDv7?) {
         guard let id else { return }
-        var sixteen: [UInt8] = []
-        for word in [id.high, id.low] { withUnsafeBytes(of: word.bigEndian) { sixteen.append(contentsOf: $0) } }
-        bytes(tag, sixteen)
+        withUnsafeBytes(of: (id.high.bigEndian, id.low.bigEndian)) { bytes(tag, $0) }
     }
 
     mutating func fence(_ tag: UInt16, _ fence: Fence) {
@@ -61,18 +73,27 @@ extension TLVWriter {
     }
 }
 
+extension Optional {
+    /// The field's value, or the error that names what lacks it.
+    func required(_ tag: UInt16, of what: String) throws(WireError) -> Wrapped {
+        guard let self else { throw .missingField(tag: tag, of: what) }
+        return self
+    }
+}
+
 extension TLVField {
     func value() throws(WireError) -> Value {
-        let text = try byteSlice()
+        let text = try rawBytes()
         do throws(JSONError) { return try JSONScanner.parse(text, maximumDepth: storedDepth) } catch { throw bad("JSON: \(error)") }
     }
 
     func time() throws(WireError) -> ClusterTime { ClusterTime(milliseconds: try u64()) }
 
     func id() throws(WireError) -> UUIDv7 {
-        let bytes = try byteSlice()
+        let bytes = try rawBytes()
         guard bytes.count == 16 else { throw bad("an id of \(bytes.count) bytes") }
-        return UUIDv7(high: bigEndian(bytes, at: bytes.startIndex), low: bigEndian(bytes, at: bytes.startIndex + 8))
+        let (high, low) = (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        return UUIDv7(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
     }
 
     func namespace() throws(WireError) -> Namespace {
@@ -85,10 +106,10 @@ extension TLVField {
         return node
     }
 
-    func word<T: RawRepresentable>(_ type: T.Type) throws(WireError) -> T where T.RawValue == String {
+    func word<T>(_ words: Words<T>) throws(WireError) -> T {
         let text = try string()
-        guard let word = T(rawValue: text) else { throw bad("'\(text)' is unknown to this program") }
-        return word
+        for known in words.known where known.text == text { return known.word }
+        throw bad("'\(text)' is unknown to this program")
     }
 
     func fence() throws(WireError) -> Fence {

@@ -31,7 +31,7 @@ package struct FieldSource {
     func bad(_ reason: String) -> WireError { .badValue(tag: tag, reason: reason, at: offset) }
 
     func text() throws(WireError) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw .badText(tag: tag, at: offset) }
+        guard let text = textOf(bytes) else { throw .badText(tag: tag, at: offset) }
         return text
     }
 
