@@ -81,6 +81,7 @@ package enum HTTPServer {
     static func router(info: NodeInfo, trustsOnlyLoopback: Bool) -> Router<NodeRequestContext> {
         let router = Router(context: NodeRequestContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: RequestObservation(info: info, trustsOnlyLoopback: trustsOnlyLoopback))
+        router.add(middleware: RedactedAnswers(settings: info.settings))
         let api = router.group("api/v1")
         api.add(middleware: LeaderForwarding(info: info))
         api.add(middleware: ReadFreshness(consensus: info.consensus, clock: info.telemetry.clock))

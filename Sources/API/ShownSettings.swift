@@ -1,13 +1,28 @@
 package import Primitives
 import Synchronization
+package import Text
 
-/// Settings as whoever asks sees them; a few change while the node runs.
+/// Settings as whoever asks sees them, without the secrets in them; a few change while the node runs.
 package final class ShownSettings: Sendable {
-    private let shown: Mutex<Value>
+    private struct State {
+        var rows: Value = .null
+        var redaction = Redaction()
 
-    init(_ value: Value) { shown = Mutex(value) }
+        mutating func show(_ rows: Value) { self.rows = redaction.settings(rows) }
+    }
 
-    package var value: Value { shown.withLock { $0 } }
+    private let state: Mutex<State>
 
-    package func show(_ value: Value) { shown.withLock { $0 = value } }
+    init(_ value: Value) {
+        var state = State()
+        state.show(value)
+        self.state = Mutex(state)
+    }
+
+    package var value: Value { state.withLock { $0.rows } }
+
+    /// Knows every secret that settings have had since the node began.
+    package var redaction: Redaction { state.withLock { $0.redaction } }
+
+    package func show(_ value: Value) { state.withLock { $0.show(value) } }
 }

@@ -103,6 +103,8 @@ struct BundleGathering {
 
     private static let patience = Duration.seconds(5)
     private static let lines = "1000"
+    /// A node tells nobody what its secrets are: it takes them out itself. One of an older version takes no notice.
+    private static let redacted: [(String, String?)] = [("redacted", "true")]
 
     private let url: String
     /// Milliseconds since 1970.
@@ -126,8 +128,8 @@ struct BundleGathering {
 
     mutating func gather() async throws {
         let client = NodeClient(url: url, timeout: Self.patience)
-        let status = try await client.get("/api/v1/cluster/status")
-        let rows = (try? await client.get("/api/v1/nodes"))?["items"]?.list ?? status["members"]?.list ?? []
+        let status = try await client.get("/api/v1/cluster/status", Self.redacted)
+        let rows = (try? await client.get("/api/v1/nodes", Self.redacted))?["items"]?.list ?? status["members"]?.list ?? []
         let since = since
         let found = await withTaskGroup(of: (Int, Found).self) { group in
             for (place, row) in rows.enumerated() {
@@ -166,8 +168,8 @@ struct BundleGathering {
         let client = NodeClient(url: url, timeout: patience)
         var found = Found(asked: Asked(id: id, url: url))
         do {
-            found.files.append(("health.json", try await client.send("GET", "/health/ready").bytes))
-            found.files.append(("metrics.txt", try client.checked(try await client.send("GET", "/metrics")).bytes))
+            found.files.append(("health.json", try await client.send("GET", "/health/ready", redacted).bytes))
+            found.files.append(("metrics.txt", try client.checked(try await client.send("GET", "/metrics", redacted)).bytes))
         } catch {
             found.asked.trouble = (error as? CommandFailure)?.message ?? "\(error)"
             return found
@@ -177,10 +179,10 @@ struct BundleGathering {
         for (name, path) in [
             ("status.json", "/api/v1/cluster/status"), ("raft.json", "/api/v1/raft/status"), ("peers.json", "/api/v1/raft/peers"),
             ("nodes.json", "/api/v1/cluster/nodes"), ("connections.json", "/api/v1/rpc/connections"),
-        ] { if let answer = try? await client.send("GET", path) { found.files.append((name, answer.bytes)) } }
+        ] { if let answer = try? await client.send("GET", path, redacted) { found.files.append((name, answer.bytes)) } }
         found.config = (try? await client.get("/api/v1/config")) ?? .null
         for (name, path) in [("events.json", "/api/v1/events"), ("logs.json", "/api/v1/logs")] {
-            guard let answer = try? await client.get(path, [("limit", lines)]) else { continue }
+            guard let answer = try? await client.get(path, [("limit", lines)] + redacted) else { continue }
             let kept = (answer["items"]?.list ?? []).filter { line in
                 line["time"]?.string.flatMap { ClusterTime(rfc3339: $0) }.map { $0.milliseconds >= since } ?? true
             }

@@ -59,12 +59,13 @@ struct DoctorTests {
     @Test func `a bundle holds what the node says of itself, and no secret`() throws {
         let settings = folder.path + "/node.toml"
         try Data(
-            "[workflows]\nenv = {TOKEN = \"swordfish-4711\"}\n[tracing]\notlp_headers = {authorization = \"Bearer open-sesame-42\"}\notlp_url = \"http://me:hush-hush-1@127.0.0.1:1/v1/traces\"\n"
+            "[workflows]\nenv = {TOKEN = \"swordfish-4711\"}\n[tracing]\notlp_headers = {authorization = \"Bearer open-sesame-42\"}\notlp_url = \"http://me:hush-hush-1@127.0.0.1:1/v1/traces\"\n[log]\nlevels = {http = \"debug\"}\n"
                 .utf8
         ).write(to: URL(filePath: settings))
         let node = try RunningNode(data: folder.path + "/data", ["--config", settings])
         // It stands in the log too.
-        _ = try raw(node.url, "POST", "/api/v1/messages?x=swordfish-4711", body: "{}")
+        _ = try raw(node.url, "GET", "/api/v1/runs/swordfish-4711")
+        #expect(try raw(node.url, "GET", "/api/v1/logs").body.contains("swordfish-4711"))
         let place = folder.path + "/bundle"
         let done = try run(Built.distric, ["debug", "bundle", "--output", place, "--connect", node.url], environment: apart)
         #expect(done.code == 0 && done.out == place + "\n", "\(done.err)")

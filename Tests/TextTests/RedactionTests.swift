@@ -2,9 +2,7 @@ import Primitives
 import Testing
 import Text
 
-@testable import Offline
-
-/// No secret leaves a machine in a bundle (Bundle/Redaction.swift).
+/// No secret is told by a node, and none leaves a machine in a bundle.
 struct RedactionTests {
     private static let rows: Value = [
         ["key": "node.data", "value": "/var/lib/distric"],
@@ -29,6 +27,14 @@ struct RedactionTests {
         #expect(redaction.text(line) == "task wrote (redacted) twice: (redacted), and (redacted)")
         // Too short to be told from a word.
         #expect(redaction.text("abc") == "abc")
+    }
+
+    @Test func `what a node has redacted stays as it is`() {
+        var node = Redaction()
+        let told = node.settings(Self.rows)
+        var bundle = Redaction()
+        #expect(bundle.settings(told) == told)
+        #expect(bundle.text("a (redacted) b") == "a (redacted) b")
     }
 
     @Test func `what looks like a secret is taken out`() {

@@ -1,7 +1,7 @@
 package import Primitives
-import Text
 
-/// Takes secrets out of what leaves a machine: the values of settings that hold some, wherever else they stand, and what looks like one.
+/// Takes secrets out of what a node tells and of what leaves a machine: the values of settings that hold some, wherever else they stand, and
+/// what looks like one. What was redacted before stays as it is.
 package struct Redaction: Sendable {
     package static let mark = "(redacted)"
 
@@ -73,7 +73,7 @@ package struct Redaction: Sendable {
 
     package mutating func remember(_ secret: String) {
         let bytes = Array(secret.utf8)
-        guard bytes.count >= Self.shortest, !known.contains(bytes) else { return }
+        guard bytes.count >= Self.shortest, secret != Self.mark, !known.contains(bytes) else { return }
         known.append(bytes)
         known.sort { $0.count > $1.count }
     }
