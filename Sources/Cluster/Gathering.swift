@@ -139,6 +139,13 @@ package final class Gathering: Sendable {
         if let member = others.first(where: { $0.cluster != nil }), let cluster = member.cluster {
             let epoch = others.compactMap { $0.cluster == cluster ? $0.clusterEpoch : nil }.max() ?? 1
             if expects == 0 { return Founding(cluster: cluster, voters: [], epoch: epoch) }
+            // Of others it may have been told what they said before that.
+            if let changed = others.first(where: { $0.cluster == cluster && $0.configurationIndex > .zero }) {
+                throw Failure(
+                    description:
+                        "'\(changed.node)' at \(changed.address) belongs to cluster \(cluster), whose members have changed since it was begun: start this node with --join alone (no --bootstrap-expect) to join it"
+                )
+            }
             guard let founder = others.first(where: { $0.cluster == cluster && $0.founders.contains(directory.node) }) else {
                 let known = others.contains { $0.cluster == cluster && !$0.founders.isEmpty }
                 let tries = state.withLock { state in

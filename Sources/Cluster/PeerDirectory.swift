@@ -132,7 +132,8 @@ package final class PeerDirectory: Sendable {
         facts.isConnected = true
         facts.isJoining = isJoining.load(ordering: .relaxed)
         (facts.configurationIndex, facts.members) = configuration.withLock { $0 }
-        facts.founders = foundersOfOwn.withLock { $0 }
+        // Whoever has seen the members change has seen a folder forgotten: it must not say in one breath that one with nothing may begin this cluster.
+        facts.founders = facts.configurationIndex > .zero ? [] : foundersOfOwn.withLock { $0 }
         facts.heard = clock.now
         facts.told = facts.heard
         return facts

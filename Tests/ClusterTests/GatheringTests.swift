@@ -164,6 +164,24 @@ struct GatheringTests {
         }
     }
 
+    @Test func `a cluster whose members have changed is begun by nobody again, whatever others heard of it before`() async throws {
+        try await withGathering { stage in
+            let first = try await stage.add("c-1")
+            try first.belong(to: Founding(cluster: cluster(7), voters: try ids("c-1", "c-2", "c-3")))
+            first.directory.setConfiguration(LogIndex(17), members: try ids("c-1", "c-3"))
+            first.directory.merge([
+                try news("c-3", at: "127.0.0.1:1", ["cluster=\(cluster(7))", "founders=c-1,c-2,c-3", "silent-ms=0"])
+            ])
+            #expect(first.directory.news.first { $0.node == first.id }?.facts.contains { $0.hasPrefix("founders=") } == false)
+            let second = try await stage.add("c-2", expects: 3)
+            try second.seat([first.address])
+            let failure = try #require(try await second.failure(3))
+            #expect(failure.contains("cluster \(cluster(7)), whose members have changed since it was begun"), "\(failure)")
+            #expect(failure.contains("--join alone (no --bootstrap-expect)"), "\(failure)")
+            #expect(second.begun.all.isEmpty)
+        }
+    }
+
     // MARK: One that is there
 
     @Test func `who joins takes the cluster that it is told of, and none of its voters`() async throws {
