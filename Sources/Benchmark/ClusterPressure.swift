@@ -112,7 +112,8 @@ struct FloodCase {
 struct IdleCase {
     let plan: ClusterPlan
 
-    private static let settling = 5.0
+    /// By then it has given back what only its start needed.
+    private static let settling = 8.0
 
     func run() throws {
         let stage = try ClusterStage(plan)

@@ -118,6 +118,8 @@ struct NodeCommand: AsyncParsableCommand {
         } catch is CancellationError {
             return
         }
+        let giving = Task { await MappedText.giveBackOnceStarted() }
+        defer { giving.cancel() }
         try await node.run()
     }
 }
