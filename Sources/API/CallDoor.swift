@@ -36,7 +36,10 @@ package struct CallDoor: Sendable {
             if let target = ping.target, target != node { throw CallError(.notFound, "this is node '\(node)', not '\(target)'") }
             return Ack(sequence: ping.sequence, from: node, padding: ping.padding, time: clock.wall)
         }
-        handlers.task(ClientSubmit.self, door: refuseExcess) { call, context throws(CallError) in try await submit(call, context) }
+        let isShort: RPCHandlers.Shortness = { [intake = info.coordinator.intake] in $0 <= RPCHandlers.shortBytes && intake.matchesSoon }
+        handlers.task(ClientSubmit.self, door: refuseExcess, isShort: isShort) { call, context throws(CallError) in
+            try await submit(call, context)
+        }
         handlers.task(ClientQuery.self) { call, context throws(CallError) in try await query(call, context) }
         return handlers
     }

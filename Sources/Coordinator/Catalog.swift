@@ -25,6 +25,7 @@ package final class Catalog: Sendable {
     package let version: UInt64
     package let rules: RuleCatalog
     package let ruleSets: [RuleSet]
+    let ruleCount: Int
     private let workflows: [DefinitionKey: Workflow]
 
     package static let empty = Catalog(version: 0, ruleSets: [], workflows: [:])
@@ -34,6 +35,7 @@ package final class Catalog: Sendable {
         self.ruleSets = ruleSets
         self.workflows = workflows
         rules = RuleCatalog(ruleSets)
+        ruleCount = ruleSets.reduce(0) { $0 + $1.rules.count }
     }
 
     /// The workflow that a name means: `name`, or `name@1.4.0` when that is the version in force.

@@ -79,6 +79,9 @@ package final class Intake: Sendable {
         reads = ReadRounds(loop.raft, telemetry.metrics)
     }
 
+    /// Whether what becomes of a message is found in some microseconds: rules are looked at one after the other.
+    package var matchesSoon: Bool { loop.catalog.ruleCount <= 64 }
+
     /// Called once a second: what rates of rules are computed from.
     package func sample() {
         let catalog = loop.catalog

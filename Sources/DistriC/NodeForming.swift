@@ -37,6 +37,7 @@ extension Node {
 
     /// Where the folder is empty: waits for those with whom its cluster begins, or who have one.
     static func findCluster(_ settings: Settings, _ logDescriptor: Int32, stopsOnSignals: Bool) async throws {
+        try FolderRole.check(dataPath(settings), isWorker: WorkerNode.isMeant(by: settings), disk: FileDisk())
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
                 try await form(settings, logDescriptor)

@@ -48,7 +48,8 @@ public final class WorkerNode: Sendable {
         let wanted = try Node.nodeID(settings)
         let founding = try Node.storage { () throws(StorageError) in try Founding.read(path, disk: disk) }
         guard let founding else {
-            throw DistriCError(.badConfiguration, "\(path): this folder has no cluster yet; WorkerNode.open(settings:) finds it first")
+            throw DistriCError(
+                .badConfiguration, "\(path): this folder has no cluster yet: open the node with WorkerNode.open(settings:), which finds it")
         }
         folder = try Node.storage { () throws(StorageError) in
             try DataFolder.open(

@@ -22,7 +22,9 @@ package struct WorkerDoor: Sendable {
         handlers.stream(WorkerAttach.self) { call, context, writer throws(CallError) in try await attach(call, context, writer) }
         handlers.immediate(LeaseRenew.self) { call, context throws(CallError) in try renew(call, context) }
         // The desk bounds how many wait, for each worker and for all: clients that ask too much do not keep finished work out.
-        handlers.task(TaskResults.self, boundBy: .handler) { call, context throws(CallError) in try await take(call, context) }
+        handlers.task(TaskResults.self, boundBy: .handler, isShort: { $0 <= RPCHandlers.shortBytes }) { call, context throws(CallError) in
+            try await take(call, context)
+        }
         handlers.task(Refusal.self, boundBy: .handler) { call, context throws(CallError) in try await take(call, context) }
     }
 

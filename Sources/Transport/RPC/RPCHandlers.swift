@@ -33,7 +33,7 @@ package struct RPCHandlers: Sendable {
         /// Takes frames that go one way, as they came, on the event loop.
         case raw(@Sendable (Frame, RPCContext) throws(CallError) -> Void)
         /// Answers from a task, unless the door refuses; the frame of the answer is what it returns.
-        case task(Bound, Door?, @Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
+        case task(TaskRules, @Sendable (Frame, RPCContext) async throws(CallError) -> ByteBuffer)
         /// Sends pieces before its answer.
         case stream(@Sendable (Frame, RPCContext, RPCStreamWriter) async throws(CallError) -> ByteBuffer)
     }
@@ -51,6 +51,19 @@ package struct RPCHandlers: Sendable {
         case handler
     }
 
+    /// Whether a call whose message has so many bytes is soon answered but for what it waits for: its task then runs on the event loop, which saves two changes of
+    /// threads, and nothing else runs there meanwhile. Others run in the pool.
+    package typealias Shortness = @Sendable (Int) -> Bool
+
+    struct TaskRules: Sendable {
+        var bound: Bound
+        var door: Door?
+        var isShort: Shortness?
+    }
+
+    /// Messages that are read in some microseconds.
+    package static let shortBytes = 4096
+
     private(set) var kinds: [UInt16: Kind] = [:]
 
     package init() {}
@@ -66,10 +79,10 @@ package struct RPCHandlers: Sendable {
     }
 
     package mutating func task<C: WireCall>(
-        _ type: C.Type, boundBy bound: Bound = .server, door: Door? = nil,
+        _ type: C.Type, boundBy bound: Bound = .server, door: Door? = nil, isShort: Shortness? = nil,
         _ body: @escaping @Sendable (C, RPCContext) async throws(CallError) -> C.Reply
     ) {
-        kinds[C.type.number] = .task(bound, door) { frame, context async throws(CallError) in
+        kinds[C.type.number] = .task(TaskRules(bound: bound, door: door, isShort: isShort)) { frame, context async throws(CallError) in
             let reply = try await body(try Self.read(C.self, frame), context)
             try reply.checkSize()
             return reply.frame(id: frame.header.id, flags: .response)

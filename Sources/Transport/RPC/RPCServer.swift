@@ -222,6 +222,8 @@ final class LoopConnections: @unchecked Sendable {
     private static let pause: TimeAmount = .milliseconds(500)
 
     let loop: any EventLoop
+    /// For tasks that are over soon.
+    let executor: LoopExecutor
     private let core: ServerCore
     private let published = Mutex<[RPCCaller]>([])
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
@@ -229,6 +231,7 @@ final class LoopConnections: @unchecked Sendable {
     init(loop: any EventLoop, core: ServerCore) {
         self.loop = loop
         self.core = core
+        executor = LoopExecutor(loop)
     }
 
     func start() {

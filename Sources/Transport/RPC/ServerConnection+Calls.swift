@@ -19,9 +19,12 @@ extension ServerConnection {
                 try body(frame, context)
                 method.succeeded.increment()
             case .immediate(let body): try answer(frame, context, method, now, body)
-            case .task(let bound, let door, let body):
-                if let refusal = door?() { throw refusal }
-                try start(frame, context, method, now, nil, bound) { frame, context, _ throws(CallError) in try await body(frame, context) }
+            case .task(let rules, let body):
+                if let refusal = rules.door?() { throw refusal }
+                let isShort = rules.isShort?(frame.payload.readableBytes) ?? false
+                try start(frame, context, method, now, nil, rules.bound, isShort: isShort) { frame, context, _ throws(CallError) in
+                    try await body(frame, context)
+                }
             case .stream(let body):
                 let writer = RPCStreamWriter(id: frame.header.id) { [weak self] piece, bytes in
                     self?.post(frame.header.id, piece, pieceBytes: bytes)
@@ -83,7 +86,8 @@ extension ServerConnection {
     /// Answers from a task, if that can be done in time.
     private func start(
         _ frame: Frame, _ context: RPCContext, _ method: RPCMetrics.Method, _ began: Instant, _ writer: RPCStreamWriter?,
-        _ bound: RPCHandlers.Bound, _ body: @escaping @Sendable (Frame, RPCContext, RPCStreamWriter?) async throws(CallError) -> ByteBuffer
+        _ bound: RPCHandlers.Bound, isShort: Bool = false,
+        _ body: @escaping @Sendable (Frame, RPCContext, RPCStreamWriter?) async throws(CallError) -> ByteBuffer
     ) throws(CallError) {
         let id = frame.header.id
         // An answer to it would be taken for the first one's.
@@ -105,7 +109,7 @@ extension ServerConnection {
         let inner = RPCContext(
             peer: context.peer, remote: remote, trace: span?.context ?? context.trace, deadline: context.deadline, session: context.session,
             sequence: context.sequence, idempotencyKey: context.idempotencyKey, identity: identity)
-        let task = Task { [core] in
+        let task = Task(executorPreference: isShort ? connections.executor : nil) { [core] in
             let answer: ByteBuffer
             var isDone = false
             do throws(CallError) {

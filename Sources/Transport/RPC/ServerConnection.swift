@@ -30,7 +30,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     let core: ServerCore
-    private let connections: LoopConnections
+    let connections: LoopConnections
     let loop: any EventLoop
     let remote: String
     private var decoder = FrameDecoder(payloadLimit: helloLimit)
