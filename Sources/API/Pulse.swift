@@ -95,7 +95,7 @@ struct Pulse: Sendable {
         info.consensus.status.value(applied: info.consensus.applied.index, members: info.consensus.members, trouble: trouble)
     }
 
-    private static let consensusParts: Set = ["cluster", "identity", "membership", "raft", "raft-recovery", "replica"]
+    private static let consensusParts: Set = ["cluster", "raft", "raft-recovery", "replica", "snapshot", "standing", "storage"]
 
     /// What keeps this node from being a good member: that the others refuse it, say, and why.
     private var trouble: [String] {

@@ -13,7 +13,7 @@ package final class Gathering: Sendable {
         package let description: String
     }
 
-    private struct State {
+    struct State {
         /// What each node last said it knows of nodes that wait as this one does.
         var views: [NodeID: [NodeID]] = [:]
         var refusal: String?
@@ -21,6 +21,8 @@ package final class Gathering: Sendable {
         var denial: String?
         /// How often somebody had a cluster, and did not say with whom it began.
         var unfounded = 0
+        /// Who does not listen, for it is of another cluster or another epoch, or takes this node for one: what it says, and when.
+        var strangers: [PeerAddress: (text: String, at: Instant)] = [:]
         /// What was said last of being refused, or removed.
         var standing: String?
         /// What was written down last of what is committed.
@@ -39,9 +41,9 @@ package final class Gathering: Sendable {
 
     package let directory: PeerDirectory
     private let client: RPCClient
-    private let seeds: [PeerAddress]
-    private let telemetry: Telemetry
-    private let state = Mutex(State())
+    let seeds: [PeerAddress]
+    let telemetry: Telemetry
+    let state = Mutex(State())
     private let exchanges: Counter
     private let failures: Counter
     private let postponed: Counter
@@ -94,13 +96,14 @@ package final class Gathering: Sendable {
                         let answer = try await client.call(message, to: address, timeout: Self.timeout)
                         take(answer, nil)
                         exchanges.increment()
+                        state.withLock { $0.strangers[address] = nil }
                     } catch {
                         failures.increment()
                         guard error.code == .denied || error.code == .wrongCluster else { return }
                         let text = error.message.hasPrefix("\(address)") ? error.message : "\(address): \(error.message)"
                         state.withLock { state in
                             state.refusal = text
-                            if error.code == .denied { state.denial = text }
+                            if error.code == .denied { state.denial = text } else { state.strangers[address] = (text, telemetry.clock.now) }
                         }
                     }
                 }
@@ -239,22 +242,6 @@ package final class Gathering: Sendable {
         guard let mark = driver.commitMark, mark != state.withLock({ $0.kept }) else { return }
         try driver.keep(mark)
         state.withLock { $0.kept = mark }
-    }
-
-    /// What the others have against this node, which cannot find it out by itself. Said once, and looked at with every turn.
-    private func tellStanding(_ status: RaftStatus) {
-        let (denial, before) = state.withLock { state in
-            defer { state.standing = state.denial ?? status.removal }
-            return (state.denial, state.standing)
-        }
-        let reason = denial ?? status.removal
-        guard reason != nil || before != nil else { return }
-        // Whom a leader sends its entries has a place, whatever one of the others thinks.
-        let hasPlace = status.removedAt == nil && status.leader != nil
-        telemetry.health.set("standing", reason == nil ? .up : hasPlace ? .degraded : .down, reason: reason ?? "")
-        guard let reason, reason != before else { return }
-        telemetry.events.emit(
-            denial == nil ? "cluster.removed" : "cluster.refused", subject: directory.node.text, severity: .error, reason)
     }
 
     /// Whoever wants to belong to the cluster becomes a voter once it has caught up (Raft section 6).

@@ -69,9 +69,9 @@ final class RaftEvents: Sendable {
         }
         telemetry.health.set(
             "raft-recovery", .degraded, reason: "this server does not vote until its leader has made good what was lost: \(reason)")
-        emit(
-            "raft.recovering", "\(node) does not vote and counts for nothing until what it lost has come from the others again: \(reason)",
-            .error)
+        let text = "\(node) does not vote and counts for nothing until what it lost has come from the others again: \(reason)"
+        telemetry.warn("raft", text)
+        emit("raft.recovering", text, .error)
     }
 
     func see(_ transition: RaftTransition, _ core: borrowing RaftCore) {
@@ -133,7 +133,9 @@ final class RaftEvents: Sendable {
                 break
             }
             telemetry.health.set("raft-recovery", .up)
-            emit("raft.trusted", "\(node) has all that it lost again, up to entry \(index), and votes")
+            let text = "\(node) has all that it lost again, up to entry \(index), and votes"
+            telemetry.notice("raft", text)
+            emit("raft.trusted", text)
         }
     }
 

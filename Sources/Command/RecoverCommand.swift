@@ -55,7 +55,9 @@ struct RecoverCommand: AsyncParsableCommand {
             throw CommandFailure(error)
         }
         show(recovery)
-        guard from != nil || yes || recovery.survivors.count == 1 else { throw nothingChanged(recovery, recovery.mostAdvanced) }
+        // What is run twice, or where nothing is lost, must not cut off whoever joined since: there the node is named besides.
+        let isMeant = from != nil || (yes ? recovery.needless == nil : recovery.survivors.count == 1)
+        guard isMeant else { throw nothingChanged(recovery, recovery.mostAdvanced) }
         do throws(DisasterProblem) {
             chosen = try recovery.chosen(from.flatMap { try? NodeID($0) })
             try recovery.check(chosen, acceptsLoss: acceptLoss)
@@ -125,7 +127,7 @@ struct RecoverCommand: AsyncParsableCommand {
     /// With the command that goes on; but first the ones that make this needless.
     private func nothingChanged(_ recovery: ClusterRecovery, _ chosen: Survivor) -> CommandFailure {
         var words = data.map { "--data \(ShellWords.quoted($0))" }
-        if data.count > 1 { words.append("--from \(chosen.node)") }
+        if data.count > 1 || recovery.needless != nil { words.append("--from \(chosen.node)") }
         if acceptLoss { words.append("--accept-loss") }
         let command = "  distric cluster recover \(words.joined(separator: " ")) --yes"
         guard recovery.needless != nil else { return CommandFailure(.temporary, "nothing was changed; this does it:\n\(command)") }

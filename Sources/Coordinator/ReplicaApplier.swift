@@ -27,19 +27,19 @@ package final class ReplicaApplier {
     /// Takes a snapshot in place of the state.
     package func restore(_ bytes: [UInt8], at index: LogIndex) throws(StorageError) {
         if let standstill { throw standstill.storageError }
+        let read: CoordinatorState
         do throws(WireError) {
             let found = try StateCodec.decode(bytes, dedup: dedup)
-            guard found.cluster == state.cluster else {
-                throw WireError.badValue(tag: 2, reason: "the snapshot is of cluster \(found.cluster)", at: 0)
-            }
             guard found.applied == index else {
                 throw WireError.badValue(tag: 3, reason: "the snapshot is of index \(found.applied), not of \(index)", at: 0)
             }
-            state = found
-            snapshotIndex = index
+            read = found
         } catch {
             try stop(.snapshot(index, error))
         }
+        guard read.cluster == state.cluster else { try stop(.otherCluster(index, found: read.cluster, own: state.cluster)) }
+        state = read
+        snapshotIndex = index
     }
 
     /// Applies the next committed entry and keeps its history, which is on disk only after `HistoryStore.flush`. When it throws, now and ever
@@ -117,6 +117,8 @@ extension ReplicaApplier {
         /// An entry that this program cannot read, with the feature level that it asks for.
         case unreadable(LogIndex, WireError, level: UInt16?)
         case snapshot(LogIndex, WireError)
+        /// Its bytes are whole, and the folder says that it is of another cluster.
+        case otherCluster(LogIndex, found: UUIDv7, own: UUIDv7)
         /// The history did not take what the entry gave.
         case history(LogIndex, StorageError)
     }
@@ -132,6 +134,8 @@ extension ReplicaApplier.Standstill: CustomStringConvertible {
             "log entry \(index) cannot be applied, and nothing after it: \(error)\(Self.needs(error, level)): start the node with a newer distric"
         case .snapshot(let index, let error):
             "the snapshot at index \(index) cannot be read: \(error): start the node with a newer distric, or with an empty folder"
+        case .otherCluster(let index, let found, let own):
+            "the snapshot at index \(index) is of cluster \(found), and the file identity beside it of cluster \(own): files of two folders were mixed. Put back the identity that was there (the cluster's id is the one of the snapshot). \(StorageError.wayBack)"
         case .history(let index, let error): "the history of log entry \(index) cannot be kept: \(error)"
         }
     }
@@ -148,6 +152,7 @@ extension ReplicaApplier.Standstill: CustomStringConvertible {
         case .diverged(let mismatch): .unreadable(index: mismatch.index, reason: mismatch.description)
         case .unreadable(let index, let error, let level): .unreadable(index: index, reason: "\(error)\(Self.needs(error, level))")
         case .snapshot(let index, let error): .unreadable(index: index, reason: "snapshot: \(error)")
+        case .otherCluster: .mixed(reason: description)
         case .history(_, let error): error
         }
     }
@@ -157,7 +162,7 @@ extension ReplicaApplier.Standstill: CustomStringConvertible {
         let kind =
             switch self {
             case .diverged: "raft.digest_mismatch"
-            case .unreadable, .snapshot: "raft.unreadable"
+            case .unreadable, .snapshot, .otherCluster: "raft.unreadable"
             case .history: "storage.failed"
             }
         guard telemetry.health.set("replica", .down, reason: description) else { return }

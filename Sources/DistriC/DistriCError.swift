@@ -38,7 +38,7 @@ extension DistriCError {
             case .io, .full: .cannotWrite
             case .locked: .unavailable
             case .otherNode, .otherCluster, .newerFormat: .badConfiguration
-            case .damaged, .gap: .badData
+            case .damaged, .gap, .mixed: .badData
             case .unreadable: .badConfiguration
             case .closed: .internal
             }

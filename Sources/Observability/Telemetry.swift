@@ -47,6 +47,8 @@ package struct Telemetry: Sendable {
         logger(label).warning("\(text)", metadata: Logger.Metadata(metadata) { $1 })
     }
 
+    package func notice(_ label: String, _ text: String) { logger(label).notice("\(text)") }
+
     /// A telemetry that keeps its metrics and events and writes no log: for tests and tools.
     package static func quiet(node: NodeID, clock: any NodeClock = SystemClock()) -> Telemetry {
         Telemetry(

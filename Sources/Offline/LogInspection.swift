@@ -55,6 +55,8 @@ package struct LogInspection: Sendable {
             let above = path + "/.."
             (folder, data) = (path, disk.exists(above + "/identity") ? above : nil)
         } else {
+            // One that may not be looked into has nothing of all this either.
+            if let denied = disk.denied(path) { throw Problem(denied) }
             throw Problem(.noLog, "\(path) holds no log of a node: name a node's data folder, or the folder raft in it")
         }
     }

@@ -259,6 +259,12 @@ package struct ReadOnlyDisk: Disk {
     package func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
     package func space(at path: String) -> (freeBytes: UInt64, totalBytes: UInt64) { FileDisk().space(at: path) }
 
+    /// Why a folder that is there may not be looked into; nil when it may: then what is not found in it is not there.
+    package func denied(_ folder: String) -> StorageError? {
+        guard access(folder, R_OK) != 0, errno == EACCES || errno == EPERM else { return nil }
+        return .io(operation: "look into", path: folder, errno: errno)
+    }
+
     package func makeFolder(_ path: String) throws(StorageError) { throw refusal("create", path) }
     package func rename(_ path: String, to newPath: String) throws(StorageError) { throw refusal("rename", path) }
     package func remove(_ path: String) throws(StorageError) { throw refusal("remove", path) }

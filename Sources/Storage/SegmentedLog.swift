@@ -100,10 +100,13 @@ package final class SegmentedLog {
         durable = last.index
     }
 
-    /// Writes down what is durable, so that damage to the last group cannot pass for a tail that was never acknowledged. For idle moments.
+    /// Writes down what is durable, so that damage to the last group cannot pass for a tail that was never acknowledged. For idle moments: a disk without room for it
+    /// may still have room for the log, which was taken before.
     package func mark() throws(StorageError) {
         guard durable > marked else { return }
-        try write(mark: durable)
+        do throws(StorageError) { try write(mark: durable) } catch {
+            guard case .full = error else { throw error }
+        }
     }
 
     /// What is about to be dropped must not be missed when the log is opened.

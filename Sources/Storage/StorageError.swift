@@ -13,6 +13,8 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
     case gap(path: String, expected: LogIndex, found: LogIndex)
     /// An entry whose bytes are whole but which this program cannot apply.
     case unreadable(index: LogIndex, reason: String)
+    /// Files of two data folders lie in one.
+    case mixed(reason: String)
     case closed
 
     package var description: String {
@@ -32,6 +34,7 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
         case .gap(let path, let expected, let found):
             "\(path): the log should reach or go on at index \(expected), but what is there ends or begins at \(found); acknowledged entries are missing, so nothing was changed. \(Self.wayBack)"
         case .unreadable(let index, let reason): "log entry \(index) cannot be applied by this program, which stops before it: \(reason)"
+        case .mixed(let reason): reason
         case .closed: "the log is closed"
         }
     }
@@ -49,7 +52,7 @@ extension StorageError {
         case .io(_, let path, _), .full(let path), .locked(let path, _), .otherNode(let path, _, _), .otherCluster(let path, _, _),
             .newerFormat(let path, _, _), .damaged(let path, _, _), .gap(let path, _, _):
             path
-        case .unreadable, .closed: nil
+        case .unreadable, .mixed, .closed: nil
         }
     }
 }

@@ -208,7 +208,10 @@ struct ReplicaApplierTests {
         #expect(index?.description.contains("the snapshot is of index 4, not of 9") == true)
         let stranger = ReplicaApplier(cluster: UUIDv7(high: 1, low: 1), dedup: DedupWindow(), history: nil)
         let cluster = failure { () throws(StorageError) in try stranger.restore(StateCodec.encode(state), at: LogIndex(4)) }
-        #expect(cluster?.description.contains("the snapshot is of cluster \(Rig.cluster)") == true)
+        let words = cluster?.description ?? ""
+        #expect(words.contains("the snapshot at index 4 is of cluster \(Rig.cluster), and the file identity beside it of"), "\(words)")
+        #expect(words.contains("Put back the identity that was there") && words.contains("distric raft remove"), "\(words)")
+        #expect(!words.contains("newer distric"))
         #expect(stranger.state.applied == .zero)
     }
 

@@ -62,6 +62,39 @@ struct ClusterIdentityTests {
         try await comesBack(wiped, folder, cluster, leader)
     }
 
+    @Test func `a cluster of one that is to join another is not ready, and says how it could`() async throws {
+        let other = try await RunningCluster.started()
+        _ = try await other.leader()
+        let alone = try RunningCluster(of: 1)
+        let member = alone.members[0]
+        member.arguments = Array(member.arguments.dropFirst(4))
+        try member.start()
+        #expect(try await holds { member.isReady }, "\(member.logText)")
+        try #require(member.ask("POST", "/api/v1/workflows", RunningCluster.kept)?.status == 200)
+        #expect(member.submit("own")?.status == 202)
+        #expect(standing(member) == .null)
+        member.crash()
+        member.arguments += ["--join", other.members[0].rpc]
+        try member.start()
+        #expect(try await holds { standing(member)["status"]?.string == "down" }, "\(member.logText)")
+        let (reason, address) = (standing(member)["reason"]?.string ?? "", other.members[0].rpc)
+        #expect(reason.contains("'distric node --id NEW-ID --data EMPTY-FOLDER --join \(address)'"), "\(reason)")
+        #expect(!member.isReady)
+        let trouble = member.read("/api/v1/raft/status")["trouble"]?.list ?? []
+        #expect(trouble.contains(.string(reason)), "\(trouble)")
+        let table = try run(Built.distric, ["raft", "status", "--connect", "\(member.url),\(other.members[0].url)"])
+        let rows = table.out.split(separator: "\n").map(String.init)
+        #expect(rows.count == 3 && rows[0].hasSuffix("TROUBLE"), "\(table)")
+        #expect(rows.count == 3 && rows[1].contains("\(address): cluster ") && rows[2].hasSuffix(" -"), "\(table)")
+        #expect(member.logText.contains("EMPTY-FOLDER --join \(address)"))
+        #expect(try member.messages().map(\.id) == ["own"])
+    }
+
+    private func standing(_ member: ClusterMember) -> Value {
+        let parts = member.read("/health/ready")["components"]?.list ?? []
+        return parts.first { $0["name"]?.string == "standing" } ?? .null
+    }
+
     private func isRefused(_ wiped: ClusterMember) async throws {
         try wiped.start()
         #expect(try await wiped.ended() == 78, "\(wiped.logText)")
@@ -106,6 +139,13 @@ struct ClusterIdentityTests {
         #expect(try await own.leader() === leader)
         #expect(lost.read("/api/v1/cluster/status")["clusterId"] == id)
         #expect(try await holds { lost.logText.contains("the address is another cluster's") })
+        // It counts where it belongs, and whoever looks is told that it was sent elsewhere.
+        #expect(
+            try await holds {
+                let said = standing(lost)
+                return said["status"]?.string == "degraded" && lost.isReady
+                    && said["reason"]?.string?.contains("start it without that address in --join") == true
+            }, "\(standing(lost)) \(lost.health)")
         // Which of them it is, is what one wants to know.
         #expect(
             other.members.contains { member in

@@ -1,4 +1,5 @@
 import Primitives
+import Synchronization
 import Testing
 
 @testable import Storage
@@ -116,6 +117,36 @@ struct TruncationTests {
         #expect(served == Array(before.prefix(30)))
         let mark = try readFile(folder + "/durable")
         #expect(mark[0] == 30)
+    }
+
+    @Test func `a mark that the disk has no room for is written later, and the log goes on`() throws {
+        let path = folder + "/durable"
+        let isFull = Mutex(true)
+        let disk = HookedDisk { change throws(StorageError) in
+            guard case .write(let file, _) = change, file.hasPrefix(path), isFull.withLock({ $0 }) else { return }
+            throw .full(path: file)
+        }
+        try withLog(folder, disk: disk) { log in
+            try log.append(Array(before.prefix(3)))
+            try log.sync()
+            try log.mark()
+            #expect(!disk.exists(path))
+            try log.append(Array(before[3..<5]))
+            try log.sync()
+            isFull.withLock { $0 = false }
+            try log.mark()
+            #expect(try readFile(path)[0] == 5)
+        }
+        let (served, _) = try readLog(folder)
+        #expect(served == Array(before.prefix(5)))
+        let failing = HookedDisk { change throws(StorageError) in
+            if case .write(let file, _) = change, file.hasPrefix(path) { throw Crash.error }
+        }
+        try withLog(folder, disk: failing) { log in
+            try log.append([before[5]])
+            try log.sync()
+            #expect(storageError { () throws(StorageError) in try log.mark() } == Crash.error)
+        }
     }
 
     @Test func `damage to entries that were dropped is of no interest`() throws {

@@ -25,7 +25,9 @@ package final class ForwardDoor: Sendable {
     }
 
     package func add(to handlers: inout RPCHandlers) {
-        handlers.task(ForwardMessages.self, isShort: { $0 <= RPCHandlers.shortBytes }) { [self] call, context throws(CallError) in try await answer(call, context) }
+        handlers.task(ForwardMessages.self, isShort: { $0 <= RPCHandlers.shortBytes }) { [self] call, context throws(CallError) in
+            try await answer(call, context)
+        }
     }
 
     package func answer(_ call: ForwardMessages, _ context: RPCContext) async throws(CallError) -> ForwardMessagesReply {

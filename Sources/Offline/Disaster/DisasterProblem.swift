@@ -28,7 +28,7 @@ package struct DisasterProblem: Error, Equatable, CustomStringConvertible {
             case .newerFormat, .unreadable: .newer
             case .io, .full: .cannotWrite
             case .otherNode, .otherCluster: .refused
-            case .damaged, .gap, .closed: .damaged
+            case .damaged, .gap, .mixed, .closed: .damaged
             }
         description = error.description
     }

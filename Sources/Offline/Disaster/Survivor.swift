@@ -43,6 +43,8 @@ package struct Survivor: Sendable {
         let (disk, raft) = (ReadOnlyDisk(), path + "/raft")
         guard disk.exists(path) else { throw DisasterProblem(.usage, "\(path): there is no such folder, or it may not be looked into") }
         guard disk.exists(path + "/identity"), disk.exists(raft) else {
+            // One that may not be looked into has nothing of all this either.
+            if let denied = disk.denied(path) { throw DisasterProblem(denied) }
             throw DisasterProblem(.usage, "\(path) holds nothing of a coordinator: name the data folder of one (its --data)")
         }
         (self.path, claim) = (path, try DisasterProblem.telling { () throws(StorageError) in try FolderClaim(path) })

@@ -79,10 +79,27 @@ enum RaftRows {
             Column("URL", "url"), Column("NODE", "node"), Column("ROLE") { $0["role"]?.string.map(RaftWords.spaced) ?? "-" },
             Column("TERM", "term"), Column("LEADER", "leader"),
             Column("COMMIT", "commitIndex"), Column("APPLIED", "appliedIndex"), Column("LAST", "lastIndex"),
-            Column("QUORUM") { $0["quorum"] == nil ? "-" : RaftWords.quorum($0) },
+            Column("QUORUM") { quorum($0) },
             Column("VOTERS", wide: true) { RaftWords.names($0["voters"]) },
             Column("ELECTION", wide: true) { row in RaftWords.elections(row).first.map { RaftWords.election($0, now: now) } ?? "-" },
-            Column("ERROR", "error"),
+            Column("TROUBLE") { trouble($0) },
         ]
+    }
+
+    /// Who answers only a leader knows; a follower knows with whom it is connected, which matters where nobody leads.
+    private static func quorum(_ row: Value) -> String {
+        guard row["quorum"] != nil, row["role"]?.string == "leader" || row["leader"]?.string == nil else { return "-" }
+        return RaftWords.quorum(row)
+    }
+
+    private static let troubleWidth = 100
+
+    /// Why it does not answer, or what it says of itself: as much as tells what it is. The node's own page has all of it.
+    private static func trouble(_ row: Value) -> String {
+        if let error = row["error"]?.string { return error }
+        let said = row["trouble"]?.list ?? []
+        guard let first = said.first.map({ PlainText.oneLine(Words.plain($0)) }) else { return "-" }
+        let rest = said.count > 1 ? " (and \(said.count - 1) more)" : ""
+        return (first.count > troubleWidth ? first.prefix(troubleWidth - 3) + "..." : first) + rest
     }
 }
