@@ -179,6 +179,7 @@ struct BundleGathering {
         for (name, path) in [
             ("status.json", "/api/v1/cluster/status"), ("raft.json", "/api/v1/raft/status"), ("peers.json", "/api/v1/raft/peers"),
             ("nodes.json", "/api/v1/cluster/nodes"), ("connections.json", "/api/v1/rpc/connections"),
+            ("gossip.json", "/api/v1/gossip"), ("gossip-members.json", "/api/v1/gossip/members"),
         ] { if let answer = try? await client.send("GET", path, redacted) { found.files.append((name, answer.bytes)) } }
         found.config = (try? await client.get("/api/v1/config")) ?? .null
         for (name, path) in [("events.json", "/api/v1/events"), ("logs.json", "/api/v1/logs")] {

@@ -87,6 +87,7 @@ package final class Intake: Sendable {
         let catalog = loop.catalog
         if sampledCatalog.exchange(catalog.version, ordering: .relaxed) != catalog.version { statistics.keep(catalog.ruleSets) }
         statistics.sample()
+        gate.sample()
     }
 
     package func newID() -> UUIDv7 { generator.withLock { UUIDv7(at: telemetry.clock.wall, using: &$0) } }

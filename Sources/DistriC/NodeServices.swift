@@ -2,6 +2,7 @@ import API
 import Cluster
 import Coordinator
 import Observability
+import Primitives
 import ServiceLifecycle
 import Storage
 import Transport
@@ -73,17 +74,33 @@ struct Sampling: Service {
     let coordinator: CoordinatorNode
     let diskGuard: DiskGuard
 
+    /// Where all of them are to be empty, leadership must not go from one to the next all the time.
+    private static let leadsAtLeast = Duration.seconds(30)
+
     @concurrent
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            var handedOver: Instant?
             repeat {
                 telemetry.history.sample()
                 coordinator.intake.sample()
                 diskGuard.check()
-                if diskGuard.level == .critical, coordinator.loop.isLeading { coordinator.raft.handOver() }
+                guard coordinator.loop.isLeading else { continue }
+                let now = telemetry.clock.now
+                if diskGuard.level == .critical {
+                    coordinator.raft.handOver()
+                } else if isToBeEmpty, handedOver.map({ now.duration(since: $0) >= Self.leadsAtLeast }) ?? true {
+                    handedOver = now
+                    coordinator.raft.handOver()
+                }
             } while (try? await Task.sleep(for: .seconds(1))) != nil
         }
     }
+}
+
+extension Sampling {
+    /// Whether an operator wants this node empty, and not merely its worker closed.
+    private var isToBeEmpty: Bool { coordinator.loop.sessions.locals.contains { $0.draining != nil } }
 }
 
 /// What is matched on a node that does not lead goes to the one that does.

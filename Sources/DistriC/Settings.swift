@@ -97,7 +97,7 @@ package struct Settings: Sendable {
         Setting(key: "rpc.tls_authority", kind: .text, standard: "", help: "PEM file: who signs the certificates of all nodes and clients"),
         Setting(key: "rpc.connections", kind: .whole(1...1_000_000), standard: 16_000, help: "connections for calls at once"),
         Setting(
-            key: "rpc.calls_at_once", kind: .whole(1...1_000_000), standard: 512,
+            key: "rpc.calls_at_once", kind: .whole(1...1_000_000), standard: 384,
             help: "calls of all connections that are worked on at once; one more is answered busy"),
         Setting(
             key: "rpc.connects_per_second", kind: .whole(1...1_000_000), standard: 200,

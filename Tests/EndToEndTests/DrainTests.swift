@@ -91,6 +91,28 @@ struct DrainTests {
         #expect(try await holds { task("m-1", next)["state"] == "succeeded" })
     }
 
+    @Test func `a coordinator that is to be empty does not go on leading when it is elected again`() async throws {
+        let cluster = try await RunningCluster.started()
+        let drained = try await cluster.leader()
+        // Somebody else takes what comes, once they are all there.
+        #expect(try await holds { drained.read("/api/v1/nodes").items.filter { $0["standing"] == "available" }.count == 3 })
+        let done = try drained.distric("nodes", "drain", drained.id)
+        #expect(done.code == 0, "\(done)")
+        let next = try await cluster.leader()
+        try #require(next !== drained)
+        let back = try next.distric("raft", "transfer", "--to", drained.id)
+        #expect(back.code == 0, "\(back)")
+        let isGiven = try await holds { cluster.others(drained).contains { $0.role == "leader" } }
+        #expect(isGiven, "\(drained.status)")
+        #expect(try await cluster.leader() !== drained)
+        // Its worker has to find the new leader first.
+        #expect(try await holds { try drained.distric("nodes", "uncordon", drained.id).code == 0 })
+        try await cluster.lead(drained)
+        // Longer than the look at which it would hand over.
+        try await Task.sleep(for: .seconds(2))
+        #expect(try await cluster.leader() === drained)
+    }
+
     @Test func `a coordinator leaves, also the one that leads, and none that could not be done without`() async throws {
         let (cluster, _) = try await RunningCluster.withWorkers(1)
         let leader = try await cluster.leader(of: coordinators(cluster))

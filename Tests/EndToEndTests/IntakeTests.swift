@@ -142,6 +142,10 @@ struct IntakeTests {
             let lines = member.submit(lines: [["id": "l-1", "type": "held", "data": 1], ["id": "l-2", "type": "nobody", "data": 1]])
             #expect(lines.map { $0["status"]?.int } == [429, 200], "\(lines)")
             #expect(member.hasEvent("intake.shedding"), "\(member.id)")
+            let ready = try #require(member.ask("GET", "/health/ready"))
+            let part = ready.value["components"]?.list?.first { $0["name"] == "intake" }
+            #expect(ready.status == 200 && part?["status"] == "degraded", "\(ready.body)")
+            #expect(part?["reason"]?.string?.contains("messages are refused: ") == true, "\(ready.body)")
         }
         #expect(try leader.messages().count == 6)
     }

@@ -13,6 +13,8 @@ package final class IntakeGate: Sendable {
 
     /// One episode of refusing is told once.
     private static let calm = Duration.seconds(10)
+    /// Of the node's health.
+    private static let part = "intake"
     /// Who comes again at once costs more than one who is answered a little later.
     private static let hold = Duration.milliseconds(50)
     private static let heldAtOnce = 4096
@@ -88,12 +90,20 @@ package final class IntakeGate: Sendable {
         tell(why, telemetry.clock.now)
     }
 
+    /// Called once a second: for as long as something was refused lately, the node is not as it should be.
+    func sample() {
+        let now = telemetry.clock.now
+        let isCalm = state.withLock { $0.shedAt.map { now.duration(since: $0) >= Self.calm } ?? true }
+        if isCalm { telemetry.health.set(Self.part, .up) }
+    }
+
     private func tell(_ why: String, _ now: Instant) {
         let isNew = state.withLock { state in
             defer { state.shedAt = now }
             return state.shedAt.map { now.duration(since: $0) >= Self.calm } ?? true
         }
         guard isNew else { return }
+        telemetry.health.set(Self.part, .degraded, reason: "messages are refused: \(why)")
         telemetry.events.emit("intake.shedding", subject: telemetry.node.text, severity: .warning, "messages are refused: \(why)")
     }
 
