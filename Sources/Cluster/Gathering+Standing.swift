@@ -6,15 +6,23 @@ import Wire
 
 // What the others have against a node, which cannot find it out by itself.
 extension Gathering {
+    /// What somebody said who does not listen to this node.
+    struct Refusal {
+        var text: String
+        /// By a node of another cluster; else by one of its own, for this one is a copy, say, or one of the two is of an older epoch.
+        var isStrangers: Bool
+        var at: Instant
+    }
+
     /// What is against this node, and whether it counts nevertheless.
     private struct Objection {
         var reason: String
-        var kind: String
+        var kind = "cluster.refused"
         var isBearable: Bool
     }
 
-    /// A stranger that was not heard again for so long may be gone, or another one by now.
-    private static let strangeFor: Duration = .seconds(10)
+    /// Whoever was not heard again for so long may be gone, or another one by now: one that refuses is not tried with every turn.
+    private static let refusesFor: Duration = .seconds(10)
 
     /// Said once, and looked at with every turn.
     func tellStanding(_ status: RaftStatus) {
@@ -31,32 +39,24 @@ extension Gathering {
     }
 
     private func objection(_ status: RaftStatus) -> Objection? {
+        let now = telemetry.clock.now
+        let refusals = state.withLock { state in
+            state.refusals = state.refusals.filter { now.duration(since: $0.value.at) < Self.refusesFor }
+            return state.refusals
+        }
         // Whom a leader sends its entries has a place, whatever one of the others thinks.
         let hasPlace = status.removedAt == nil && status.leader != nil
-        if let denial = state.withLock({ $0.denial }) { return Objection(reason: denial, kind: "cluster.refused", isBearable: hasPlace) }
+        // The same one with every turn, as long as it is there.
+        let own = refusals.filter { !$0.value.isStrangers }.min { $0.key.description < $1.key.description }
+        if let own { return Objection(reason: own.value.text, isBearable: hasPlace) }
         if let removal = status.removal { return Objection(reason: removal, kind: "cluster.removed", isBearable: hasPlace) }
-        return strangeness(status)
-    }
-
-    /// Named as those to join, and of another cluster, or of a later epoch of this one: whoever started this node meant something else than what it does.
-    private func strangeness(_ status: RaftStatus) -> Objection? {
-        let now = telemetry.clock.now
-        let strangers = state.withLock { state in
-            state.strangers = state.strangers.filter { now.duration(since: $0.value.at) < Self.strangeFor }
-            return state.strangers
-        }
-        guard !strangers.isEmpty else { return nil }
-        let named = seeds.first { strangers[$0] != nil }
-        // One that leads, or is led, is told nothing by an address that merely was somebody's once.
-        guard let address = named ?? (status.leader == nil ? strangers.keys.min { $0.description < $1.description } : nil),
-            let found = strangers[address]
-        else { return nil }
-        // A cluster of this node alone has nobody else who could miss it.
+        guard let address = seeds.first(where: { refusals[$0] != nil }), let said = refusals[address] else { return nil }
+        // Whoever started it meant something else than what it does; and a cluster of this node alone has nobody else who could miss it.
         let isAlone = status.voters.allSatisfy { $0 == directory.node }
         let folder = directory.own.current.cluster.map { ", and this folder is of cluster \($0)" } ?? ""
         return Objection(
             reason:
-                "\(found.text)\(folder). To join what is at \(address), stop this node and start it with an empty folder: 'distric node --id NEW-ID --data EMPTY-FOLDER --join \(address)'; to go on with what its folder has, start it without that address in --join",
-            kind: "cluster.refused", isBearable: status.leader != nil && !isAlone)
+                "\(said.text)\(folder). To join what is at \(address), stop this node and start it with an empty folder: 'distric node --id NEW-ID --data EMPTY-FOLDER --join \(address)'; to go on with what its folder has, start it without that address in --join",
+            isBearable: hasPlace && !isAlone)
     }
 }

@@ -17,12 +17,10 @@ package final class Gathering: Sendable {
         /// What each node last said it knows of nodes that wait as this one does.
         var views: [NodeID: [NodeID]] = [:]
         var refusal: String?
-        /// By a node of its own cluster: what it has against this one.
-        var denial: String?
         /// How often somebody had a cluster, and did not say with whom it began.
         var unfounded = 0
-        /// Who does not listen, for it is of another cluster or another epoch, or takes this node for one: what it says, and when.
-        var strangers: [PeerAddress: (text: String, at: Instant)] = [:]
+        /// Who does not listen to this node, until it does or is not heard again.
+        var refusals: [PeerAddress: Refusal] = [:]
         /// What was said last of being refused, or removed.
         var standing: String?
         /// What was written down last of what is committed.
@@ -96,14 +94,14 @@ package final class Gathering: Sendable {
                         let answer = try await client.call(message, to: address, timeout: Self.timeout)
                         take(answer, nil)
                         exchanges.increment()
-                        state.withLock { $0.strangers[address] = nil }
+                        state.withLock { $0.refusals[address] = nil }
                     } catch {
                         failures.increment()
                         guard error.code == .denied || error.code == .wrongCluster else { return }
                         let text = error.message.hasPrefix("\(address)") ? error.message : "\(address): \(error.message)"
                         state.withLock { state in
                             state.refusal = text
-                            if error.code == .denied { state.denial = text } else { state.strangers[address] = (text, telemetry.clock.now) }
+                            state.refusals[address] = Refusal(text: text, isStrangers: error.code == .wrongCluster, at: telemetry.clock.now)
                         }
                     }
                 }
@@ -219,7 +217,6 @@ package final class Gathering: Sendable {
         let before = driver.status
         directory.setJoining((before.voters + before.learners).isEmpty)
         if before.configurationIndex > .zero || before.snapshotIndex > .zero { directory.setFounders([]) }
-        state.withLock { $0.denial = nil }
         await exchange(with: addresses)
         let status = driver.status
         let members = status.voters + status.outgoing + status.learners

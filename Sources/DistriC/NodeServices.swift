@@ -96,9 +96,7 @@ struct Sampling: Service {
             } while (try? await Task.sleep(for: .seconds(1))) != nil
         }
     }
-}
 
-extension Sampling {
     /// Whether an operator wants this node empty, and not merely its worker closed.
     private var isToBeEmpty: Bool { coordinator.loop.sessions.locals.contains { $0.draining != nil } }
 }

@@ -90,6 +90,31 @@ struct ClusterIdentityTests {
         #expect(try member.messages().map(\.id) == ["own"])
     }
 
+    @Test func `a cluster that was recovered goes on beside a node of its older epoch, which says that it is of no use`() async throws {
+        let cluster = try await RunningCluster.started()
+        let leader = try await cluster.leader()
+        #expect(leader.submit("before")?.status == 202)
+        let old = cluster.others(leader)[0]
+        for member in cluster.members { member.crash() }
+        let recovered = try run(Built.distric, ["cluster", "recover", "--data", leader.data, "--yes"])
+        #expect(recovered.code == 0, "\(recovered)")
+        // As they always were started: each names the other.
+        for member in [old, leader] { try member.start() }
+        #expect(try await holds { standing(old)["status"]?.string == "down" }, "\(old.logText)")
+        let reason = standing(old)["reason"]?.string ?? ""
+        #expect(
+            reason.contains("node of the older epoch") && reason.contains("'distric node --id ID --data EMPTY-FOLDER --join "), "\(reason)")
+        #expect(old.status["trouble"]?.list?.contains(.string(reason)) == true && !old.isReady)
+        #expect(try await holds { leader.isReady && standing(leader)["status"]?.string == "degraded" }, "\(standing(leader))")
+        // Whoever did as it says to the one that was recovered would lose all there is.
+        #expect(standing(leader)["reason"]?.string?.contains("this folder") == false, "\(standing(leader))")
+        #expect(!leader.logText.contains("stop this node"))
+        #expect(leader.submit("after")?.status == 202)
+        #expect(try Set(leader.messages().map(\.id)) == ["before", "after"])
+        old.crash()
+        #expect(try await holds { standing(leader)["status"]?.string == "up" }, "\(standing(leader))")
+    }
+
     private func standing(_ member: ClusterMember) -> Value {
         let parts = member.read("/health/ready")["components"]?.list ?? []
         return parts.first { $0["name"]?.string == "standing" } ?? .null

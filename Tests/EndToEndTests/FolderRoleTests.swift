@@ -1,3 +1,4 @@
+import Foundation
 import Primitives
 import Testing
 
@@ -31,8 +32,13 @@ struct FolderRoleTests {
         try other.start()
         #expect(try await other.ended() == 78, "\(other.logText)")
         #expect(other.lastWords.contains("is the folder of a coordinator"), "\(other.lastWords)")
+        // Also when its log is gone: what it promised with it counts.
+        try FileManager.default.removeItem(atPath: other.data + "/raft")
+        try other.start()
+        #expect(try await other.ended() == 78, "\(other.logText)")
+        #expect(other.lastWords.split(separator: "\n").count { $0.contains("is the folder of a coordinator") } == 2, "\(other.lastWords)")
         other.arguments = own
         try other.start()
-        #expect(try await holds { other.isReady }, "\(other.logText)")
+        #expect(try await holds { other.isReady && other.hasEvent("raft.trusted") }, "\(other.logText)")
     }
 }

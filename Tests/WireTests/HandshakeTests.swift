@@ -78,6 +78,22 @@ struct HandshakeTests {
         #expect(back == .wrongCluster)
     }
 
+    @Test func `a node of another epoch of its cluster is refused, whichever is the older one`() throws {
+        var own = try hello((1, 0), (1, 0), cluster: ours, node: "a")
+        var other = try hello((1, 0), (1, 0), cluster: ours, node: "b")
+        (own.clusterEpoch, other.clusterEpoch) = (1, 2)
+        for (one, two) in [(own, other), (other, own)] {
+            let error = #expect(throws: CallError.self) { try Handshake(own: one).accept(two) }
+            #expect(error?.code == .denied)
+            #expect(error?.message.contains("the node of the older epoch has to begin with an empty folder: 'distric node") == true)
+        }
+        other.clusterEpoch = 1
+        #expect(try Handshake(own: own).accept(other).node?.text == "b")
+        // A program that asks is of no epoch.
+        (other.clusterEpoch, other.node) = (2, nil)
+        _ = try Handshake(own: own).accept(other)
+    }
+
     @Test func `nodes of one cluster know each other`() throws {
         let own = try hello((1, 0), (1, 0), cluster: ours, node: "a")
         let other = try hello((1, 0), (1, 0), cluster: ours, node: "b")

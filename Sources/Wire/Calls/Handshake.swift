@@ -60,9 +60,10 @@ package struct Handshake: Equatable, Sendable {
             throw CallError(.wrongCluster, "cluster \(theirs) talks to cluster \(ours): the address is another cluster's")
         }
         if let ours = own.clusterEpoch, let theirs = other.clusterEpoch, ours != theirs, own.node != nil, other.node != nil {
+            // Who is behind is told by the numbers, whichever of them says it.
             throw CallError(
-                .wrongCluster,
-                "epoch \(theirs) of the cluster talks to epoch \(ours): it was recovered from what was left of it, and the node of the older epoch has to begin with an empty folder (--join)"
+                .denied,
+                "epoch \(theirs) of the cluster talks to epoch \(ours): it was recovered from what was left of it, and the node of the older epoch has to begin with an empty folder: 'distric node --id ID --data EMPTY-FOLDER --join HOST:PORT', with a node of the later epoch to join"
             )
         }
         let theirs = Set(other.capabilities)
